@@ -1,0 +1,34 @@
+"""predict: the test images, mean over folds."""
+
+from functools import partial
+
+from stages.command import command
+from tessera import machine, paths
+from tessera.data.manifest import read_manifest
+from tessera.data.pixels import PixelStore
+from tessera.learn.checkpoints import load_checkpoint
+from tessera.learn.networks import build_network
+from tessera.learn.precision import autocast
+from tessera.params import load_params
+from tessera.predict.predictor import Predictor
+from tessera.predict.write import write_predictions
+from tessera.tasks import build_task
+
+
+def main(model: str) -> None:
+    params = load_params()
+    section, task, device = params.models[model], build_task(params.data.task, params.data.classes), machine.device()
+    manifest = read_manifest(paths.MANIFEST)
+    channels = int(manifest.channels.iloc[0])
+    networks = [
+        load_checkpoint(paths.weights(model, fold), build_network(section, channels, task.channels, pretrained=False), device) for fold in params.fold.run
+    ]
+    predictor = Predictor(networks, section, params.predict, task, device, partial(autocast, device, params.train.amp))
+    test = manifest[manifest.subset == "test"]
+    items = test.assign(item=test.image_id, z0=0, z1=test.depth)[["item", "image_id", "z0", "z1", "height", "width"]]
+    with paths.writing(paths.predictions(model)) as path:
+        write_predictions(path, predictor, PixelStore(paths.TILES), items, params.tile.scale, model=model)
+
+
+if __name__ == "__main__":
+    command(main)

@@ -1,0 +1,53 @@
+"""submit: applies the recipe, writes the submission, reads it back and checks it."""
+
+import json
+from pathlib import Path
+
+from stages.command import command
+from tessera import paths
+from tessera.data.manifest import read_manifest
+from tessera.data.parts import read_folds
+from tessera.data.pixels import PixelStore
+from tessera.decide.decision import Decision
+from tessera.decide.evidence import Evidence, oof_rows, test_rows
+from tessera.deliver.dialects.build import build_dialect
+from tessera.deliver.scoreboard import solution_score, table
+from tessera.deliver.submission import check_score, masks, shapes_of
+from tessera.errors import raise_problems
+from tessera.labels import read_csv
+from tessera.metrics.counts import DiceScore
+from tessera.params import load_params
+from tessera.tasks import build_task
+
+
+def main() -> None:
+    params = load_params()
+    recipe, scores = (json.loads(path.read_text()) for path in (paths.RECIPE, paths.SCORES))
+    score, dialect = DiceScore(params.score.average, params.score.empty), build_dialect(params.submit.dialect)
+    manifest, pixels, task = read_manifest(paths.MANIFEST), PixelStore(paths.TILES), build_task(params.data.task, params.data.classes)
+    decision = Decision(**recipe["decision"])
+
+    oof_stores = {model: {fold: paths.oof(model, fold) for fold in params.fold.run} for model in params.tune.ensemble}
+    oof = Evidence(oof_rows(read_folds(paths.FOLDS), manifest, params.fold.run), oof_stores, params.predict.views, pixels, task)
+    said = scores["ensemble"]
+    with paths.scratch_file("oof.csv") as path:
+        check_score(path, dialect, oof, dict.fromkeys(oof.rows.row_id, decision), manifest, score, said["optimistic"])
+        if said["crossfitted"] is not None:
+            held_out = {row_id: Decision(**one["decision"]) for one in said["holdouts"] for row_id in one["rows"]}
+            check_score(path, dialect, oof, held_out, manifest, score, said["crossfitted"])
+
+    template = read_csv(paths.SAMPLE_SUBMISSION)
+    rows = test_rows(manifest[manifest.subset == "test"]).set_index("row_id").loc[template.iloc[:, 0]].reset_index()
+    test = Evidence(rows, {model: {-1: paths.predictions(model)} for model in decision.models}, params.predict.views, pixels, task)
+    shapes = shapes_of(rows, manifest)
+    with paths.writing(paths.SUBMISSION) as path:
+        dialect.write(path, list(template.columns), masks(test, dict.fromkeys(rows.row_id, decision)))
+        raise_problems("the submission would be refused", dialect.validate(path, template, shapes))
+    print(table(scores))
+    if params.data.solution:
+        solution = Path(params.data.source) / params.data.solution
+        print(f"{'test (solution.csv)':<24}{solution_score(paths.SUBMISSION, solution, dialect, shapes, score):>11.4f}")
+
+
+if __name__ == "__main__":
+    command(main)

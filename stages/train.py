@@ -1,0 +1,52 @@
+"""train: one model, one fold. Killed, it goes on after its last finished epoch."""
+
+import json
+import shutil
+
+import pandas as pd
+
+from stages.command import command
+from tessera import machine, paths
+from tessera.data.manifest import read_manifest
+from tessera.data.parts import check_patches, read_folds, training_patches
+from tessera.data.pixels import PixelStore
+from tessera.learn.checkpoints import save_checkpoint
+from tessera.learn.record import Clock, describe, describe_seen
+from tessera.learn.resume import run_key
+from tessera.learn.training import Training
+from tessera.params import load_params
+from tessera.tasks import build_task
+
+
+def main(model: str, fold: int) -> None:
+    params = load_params()
+    section = params.models[model]
+    store, parts, manifest = PixelStore(paths.TILES), read_folds(paths.FOLDS), read_manifest(paths.MANIFEST, "train")
+    patches = training_patches(pd.read_parquet(paths.PATCHES), parts, fold, params.fold.buffer, section.half_depth)
+    check_patches(patches, parts, fold, params.fold.buffer)
+    said = describe_seen(patches, manifest) | {
+        "model": model, "fold": fold, "params": section.model_dump(), "amp": params.train.amp, "data_digest": store.digest,
+    }  # fmt: skip
+    scratch = paths.SCRATCH / "train" / f"{model}-{fold}-{run_key(said)}"
+
+    device = machine.device()
+    training = Training(section, build_task(params.data.task, params.data.classes), device, params.train.amp, machine.workers(device))
+    clock = Clock(f"{model} fold {fold}", section.epochs)
+    held_out = parts[parts.fold == fold]
+    run = training.fit(store, patches, held_out, params.tile.size, int(manifest.channels.iloc[0]), scratch / "state.pt", clock.say)
+
+    about, record = describe(said, run, clock, device)
+    with paths.writing(paths.weights(model, fold)) as path:
+        network = run.ema.network
+        if run.best is not None:
+            network.load_state_dict(run.best)
+        save_checkpoint(path, network, about)
+    with paths.writing(paths.history(model, fold)) as path:
+        pd.DataFrame(run.history).to_csv(path, index=False)
+    with paths.writing(paths.record(model, fold)) as path:
+        path.write_text(json.dumps(record, indent=1) + "\n")
+    shutil.rmtree(scratch)
+
+
+if __name__ == "__main__":
+    command(main)

@@ -1,0 +1,58 @@
+"""tune: decides weights, thresholds and the minimum area on OOF only, and scores them honestly."""
+
+import json
+
+import numpy as np
+
+from stages.command import command
+from tessera import paths
+from tessera.data.manifest import read_manifest
+from tessera.data.parts import read_folds
+from tessera.data.pixels import PixelStore
+from tessera.decide.evidence import Evidence, oof_rows, test_rows
+from tessera.decide.honest import evaluate
+from tessera.decide.recipe import build_recipe
+from tessera.decide.search import Search, simplex
+from tessera.decide.thresholds import offer_strata, score_curves
+from tessera.metrics.counts import DiceScore
+from tessera.params import load_params
+from tessera.tasks import build_task
+
+
+def main() -> None:
+    params = load_params()
+    tune, score = params.tune, DiceScore(params.score.average, params.score.empty)
+    manifest, parts = read_manifest(paths.MANIFEST), read_folds(paths.FOLDS)
+    stores = {model: {fold: paths.oof(model, fold) for fold in params.fold.run} for model in tune.ensemble}
+    notes = paths.undeclared("oof/*/fold_*.h5", [path for by_fold in stores.values() for path in by_fold.values()])
+    rows = oof_rows(parts, manifest, params.fold.run)
+    evidence = Evidence(rows, stores, params.predict.views, PixelStore(paths.TILES), build_task(params.data.task, params.data.classes))
+    per_stratum, refusal = offer_strata(tune.thresholds, rows, test_rows(manifest[manifest.subset == "test"]))
+
+    weights = simplex(len(tune.ensemble), tune.step)
+    search = Search(evidence, weights, per_stratum, tune.min_area, score)
+    ensemble = evaluate(search, None, tune.bootstrap, tune.seed)
+    models = {}
+    for number, name in enumerate(tune.ensemble):
+        alone = np.flatnonzero(weights[:, number] == 1)
+        models[name] = evaluate(search, alone, tune.bootstrap, tune.seed) if len(weights) > 1 else ensemble
+    scores = {
+        "score": params.score.model_dump(), "notes": refusal, "ensemble": ensemble, "models": models,
+        "selected_on_validation": [name for name in tune.ensemble if params.models[name].keep == "best"],
+        "curves": score_curves(search, ensemble["decision"]), "rows": rows.to_dict("list"),
+    }  # fmt: skip
+    with paths.writing(paths.SCORES) as path:
+        path.write_text(json.dumps(scores, indent=1, ensure_ascii=False) + "\n")
+    recipe = build_recipe(
+        ensemble["decision"], params.data, params.tile, params.models, params.fold.run, params.predict, params.train.amp,
+        channels=int(manifest.channels.iloc[0]),
+    )  # fmt: skip
+    with paths.writing(paths.RECIPE) as path:
+        path.write_text(json.dumps(recipe, indent=1, ensure_ascii=False) + "\n")
+    for note in [*notes, *refusal]:
+        print(note)
+    print(f"optimistic {ensemble['optimistic']:.4f}, cross-fitted {ensemble['crossfitted'] or ensemble['reason']}")
+
+
+if __name__ == "__main__":
+    command(main)

@@ -1,0 +1,51 @@
+"""What decisions are made on: rows (images or slices) with their models' probabilities and, for OOF, their truth."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from tessera.data.manifest import row_ids
+from tessera.data.pixels import PixelStore
+from tessera.predict.store import ProbabilityStore
+from tessera.tasks import Binary
+
+
+class Evidence:
+    """Rows over stores.
+
+    rows: row_id, item, image_id, z, fold, group, stratum; one a submission row. stores: model → the store that
+    holds a row's item, by fold (test: fold −1).
+    """
+
+    def __init__(self, rows: pd.DataFrame, stores: dict[str, dict[int, Path]], views: list[str], pixels: PixelStore, task: Binary):
+        self.rows, self.views, self.pixels, self.task = rows, views, pixels, task
+        self.models = list(stores)
+        self.stores = {model: {fold: ProbabilityStore(path) for fold, path in paths.items()} for model, paths in stores.items()}
+
+    def maps(self, row: int, models: list[str]) -> np.ndarray:
+        """Probabilities (len(models), C, H, W) float32 in 0…255 at the original resolution, mean over views."""
+        item, z, fold = self.rows.loc[row, ["item", "z", "fold"]]
+        return np.stack([self.stores[model][fold].read(item, z, self.views) for model in models])
+
+    def truth(self, row: int) -> tuple[np.ndarray, np.ndarray]:
+        """Target and valid of a row, each (C, H, W) bool, at the original resolution."""
+        return self.task.encode_target(self.pixels.read_truth(*self.rows.loc[row, ["image_id", "z"]]))
+
+
+def oof_rows(parts: pd.DataFrame, manifest: pd.DataFrame, folds: list[int]) -> pd.DataFrame:
+    """The rows of all parts of the folds. A part stands for its own group where an image holds several."""
+    rows = []
+    for part in parts[parts.fold.isin(folds)].merge(manifest, on="image_id").itertuples():
+        group = part.group if part.part_id == part.image_id else part.part_id
+        names = row_ids(part)[part.z0 : part.z1]
+        rows += [(name, part.part_id, part.image_id, z, part.fold, group, part.stratum) for z, name in enumerate(names, part.z0)]
+    return pd.DataFrame(rows, columns=["row_id", "item", "image_id", "z", "fold", "group", "stratum"])
+
+
+def test_rows(manifest: pd.DataFrame) -> pd.DataFrame:
+    """The rows of the test images, fold −1."""
+    rows = [
+        (name, image.image_id, image.image_id, z, -1, image.group, image.stratum) for image in manifest.itertuples() for z, name in enumerate(row_ids(image))
+    ]
+    return pd.DataFrame(rows, columns=["row_id", "item", "image_id", "z", "fold", "group", "stratum"])

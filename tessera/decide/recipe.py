@@ -1,0 +1,36 @@
+"""recipe.json: all that predicting an unseen image needs."""
+
+from typing import TYPE_CHECKING
+
+from tessera.data.scaling import normalisation
+
+if TYPE_CHECKING:
+    from tessera.params import Data, Model, Predict, Tile
+
+_NETWORK = ("decoder", "encoder", "arguments", "size", "slices", "step")
+
+
+def build_recipe(decision: dict, data: "Data", tile: "Tile", models: "dict[str, Model]", folds: list[int], predict: "Predict", amp: str, channels: int) -> dict:
+    """Task, input scaling with its numbers, each model's network, windows, views, weights and the decision.
+
+    channels: of an image as the networks read it.
+    """
+    mean, std = normalisation(channels)
+    return {
+        "task": data.task, "classes": data.classes,
+        "input": {
+            "channels": data.channels, "count": channels,
+            "to_8_bit": "8-bit as it is; else black and white at these percentiles of the image, linear between",
+            "percentiles": tile.percentiles, "mean": mean, "std": std,
+        },
+        "scale": tile.scale,
+        "models": {
+            name: {key: getattr(models[name], key) for key in _NETWORK}
+            | {"weight": weight, "checkpoints": [f"{name}/fold_{fold}.safetensors" for fold in folds]}
+            for name, weight in decision["weights"].items()
+            if weight > 0
+        },
+        "windows": {"size": predict.window, "overlap": predict.overlap, "weights": "gaussian"},
+        "views": predict.views, "amp": amp,
+        "decision": decision,
+    }  # fmt: skip

@@ -1,0 +1,99 @@
+"""Searches weights, thresholds and the minimum area that score best on a set of rows."""
+
+import itertools
+
+import numpy as np
+from tqdm import tqdm
+
+from tessera.decide.decision import EVERYWHERE, Decision, blend, count_areas
+from tessera.decide.evidence import Evidence
+from tessera.decide.histograms import counts_by_threshold, histogram
+from tessera.errors import InputError
+from tessera.metrics.counts import DiceScore, count
+
+MOST_WEIGHTS = 5000  # combinations; beyond it a search takes hours
+
+
+def simplex(models: int, step: float) -> np.ndarray:
+    """All weights (N, models) that are multiples of `step` and sum to 1. Raises InputError beyond `MOST_WEIGHTS`."""
+    parts = round(1 / step)
+    combinations = [row for row in itertools.product(range(parts + 1), repeat=models - 1) if sum(row) <= parts]
+    if len(combinations) > MOST_WEIGHTS:
+        raise InputError(f"tune.step {step} over {models} models gives {len(combinations)} combinations, more than {MOST_WEIGHTS}; raise tune.step")
+    return np.array([(*row, parts - sum(row)) for row in combinations]) / parts
+
+
+def best_thresholds(statistics: np.ndarray, score: DiceScore) -> np.ndarray:
+    """The indices (S,) of thresholds, one a stratum, that together score best.
+
+    statistics: (S, 255, K), summed over each stratum's rows. Coordinate ascent from the best common threshold: never
+    below it, and exact where the score is a mean of rows. Of equally good thresholds the middle one is taken.
+    """
+    strata = np.arange(len(statistics))
+    chosen = np.full(len(statistics), _middle_of_best(score.finish(statistics.sum(0))))
+    while True:
+        before = chosen.copy()
+        for s in strata if len(strata) > 1 else []:
+            rest = statistics[strata != s, chosen[strata != s]].sum(0)
+            curve = score.finish(rest + statistics[s])
+            if curve.max() > curve[chosen[s]]:
+                chosen[s] = _middle_of_best(curve)
+        if (chosen == before).all():
+            return chosen
+
+
+def _middle_of_best(curve: np.ndarray) -> int:
+    best = np.flatnonzero(curve >= curve.max() - 1e-12)
+    return int(best[len(best) // 2])
+
+
+class Search:
+    """Decides on subsets of the rows of `evidence`; reads all pixels once, when it is made."""
+
+    def __init__(self, evidence: Evidence, weights: np.ndarray, per_stratum: bool, areas: list[int], score: DiceScore):
+        self.evidence, self.weights, self.areas, self.score = evidence, weights, areas, score
+        self.strata = evidence.rows.stratum.to_numpy() if per_stratum else np.full(len(evidence.rows), EVERYWHERE)
+        self.histograms = self._histograms()  # (weights, rows, C, 2, 256)
+
+    def _histograms(self) -> np.ndarray:
+        found = []
+        for row in tqdm(self.evidence.rows.index, desc="histograms", unit="row", disable=None):
+            maps, truth = self.evidence.maps(row, self.evidence.models), self.evidence.truth(row)
+            found.append([histogram(blend(maps, list(weights)), *truth) for weights in self.weights])
+        return np.array(found).swapaxes(0, 1)
+
+    def decide(self, rows: np.ndarray, candidates: np.ndarray | None = None) -> Decision:
+        """The best decision on `rows` (indices), among all weights or the `candidates` (indices of weights)."""
+        strata = sorted(set(self.strata[rows]))
+        options = [self._thresholds(w, rows, strata) for w in (range(len(self.weights)) if candidates is None else candidates)]
+        _, w, thresholds = max(options, key=lambda option: option[0])
+        by_stratum = {name: [int(t) + 1 for t in chosen] for name, chosen in zip(strata, thresholds, strict=True)}
+        if EVERYWHERE not in by_stratum:  # for a stratum that these rows have not
+            common = self._thresholds(w, rows, [EVERYWHERE])[2]
+            by_stratum[EVERYWHERE] = [int(t) + 1 for t in common[0]]
+        weights = dict(zip(self.evidence.models, map(float, self.weights[w]), strict=True))
+        return self._with_area(Decision(weights, by_stratum, 0), rows)
+
+    def _thresholds(self, w: int, rows: np.ndarray, strata: list[str]) -> tuple[float, int, np.ndarray]:
+        """(score, w, threshold indices (S, C)) of the weights numbered w."""
+        statistics = self.score.statistics(counts_by_threshold(self.histograms[w, rows]))  # (rows, C, 255, K)
+        summed = np.stack([statistics[(self.strata[rows] == s) | (s == EVERYWHERE)].sum(0) for s in strata])  # (S, C, 255, K)
+        thresholds = np.stack([best_thresholds(summed[:, c], self.score) for c in range(summed.shape[1])], 1)
+        picked = np.take_along_axis(summed, thresholds[..., None, None], 2)[:, :, 0].sum(0)  # (C, K)
+        return float(self.score.finish(picked).mean()), w, thresholds
+
+    def _with_area(self, decision: Decision, rows: np.ndarray) -> Decision:
+        """The decision with the minimum area that scores best; the smallest of equals."""
+        if len(self.areas) == 1:
+            return Decision(decision.weights, decision.thresholds, self.areas[0])
+        counts = np.stack([count_areas(self.mask(decision, row), *self.evidence.truth(row), self.areas) for row in rows], 1)
+        scores = [self.score.of(of_area) for of_area in counts]
+        return Decision(decision.weights, decision.thresholds, self.areas[int(np.argmax(scores))])
+
+    def mask(self, decision: Decision, row: int) -> np.ndarray:
+        """The mask (C, H, W) bool of a row under a decision."""
+        return decision.mask(self.evidence.maps(row, decision.models), self.strata[row])
+
+    def count(self, decision: Decision, rows: np.ndarray) -> np.ndarray:
+        """Counts (len(rows), C, 3) of rows under a decision."""
+        return np.stack([count(self.mask(decision, row), *self.evidence.truth(row)) for row in rows])

@@ -1,0 +1,31 @@
+"""The closing table of a run."""
+
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+
+from tessera.metrics.counts import DiceScore, count
+
+
+def table(scores: dict) -> str:
+    """A line a model and the ensemble: optimistic and cross-fitted score, interval, what was chosen."""
+    lines = [f"{'':<24}{'optimistic':>11}{'cross-fitted':>14}{'95 % interval':>18}   thresholds, min area"]
+    for name, said in [*scores["models"].items(), ("ensemble", scores["ensemble"])]:
+        low_high = "–" if not said.get("interval") else "{:.4f}…{:.4f}".format(*said["interval"])
+        honest = "–" if said["crossfitted"] is None else f"{said['crossfitted']:.4f}"
+        decision = said["decision"]
+        chosen = ", ".join(f"{key} {'/'.join(map(str, value))}" for key, value in decision["thresholds"].items())
+        lines.append(f"{name:<24}{said['optimistic']:>11.4f}{honest:>14}{low_high:>18}   {chosen} of 255, {decision['min_area']} px")
+    if scores["ensemble"]["crossfitted"] is None:
+        lines.append(f"cross-fitted: – ({scores['ensemble']['reason']})")
+    if scores["selected_on_validation"]:
+        lines.append(f"keep: best chose the epoch of {', '.join(scores['selected_on_validation'])} on these folds; the interval does not cover that choice")
+    return "\n".join(lines + scores["notes"])
+
+
+def solution_score(submission: Path, solution: Path, dialect: ModuleType, shapes: dict[str, tuple[int, int]], score: DiceScore) -> float:
+    """The score of a submission against a solution file of the same dialect."""
+    truth = dict(dialect.read(solution, shapes))
+    counts = [count(mask, truth[row_id], np.ones_like(mask)) for row_id, mask in dialect.read(submission, shapes)]
+    return score.of(np.stack(counts))

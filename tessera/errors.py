@@ -1,0 +1,15 @@
+"""The one exception a person is meant to read."""
+
+
+class InputError(Exception):
+    """The input, a parameter or an artefact is wrong: the message says what, where, and what to do.
+
+    Stages print it without a traceback and exit 1; every other exception is a bug of ours.
+    """
+
+
+def raise_problems(title: str, problems: list[str]) -> None:
+    """Raises one `InputError` that lists all `problems`, so that a person mends them in one go."""
+    if problems:
+        lines = "\n".join(f"  {number}. {problem}" for number, problem in enumerate(problems, 1))
+        raise InputError(f"{title}: {len(problems)} problem(s)\n{lines}")

@@ -1,0 +1,80 @@
+"""What a training says about itself: to the checkpoint, to the run record, to the person."""
+
+import platform
+import subprocess
+import time
+
+import numpy as np
+import pandas as pd
+import torch
+
+from tessera.learn.loop import Run
+from tessera.learn.networks import parameters_of
+from tessera.machine import peak_memory
+
+
+class Clock:
+    """Prints a line an epoch and knows how long this process has run."""
+
+    def __init__(self, title: str, epochs: int):
+        self.title, self.epochs, self.start = title, epochs, time.perf_counter()
+
+    @property
+    def seconds(self) -> float:
+        return time.perf_counter() - self.start
+
+    def say(self, row: dict) -> None:
+        """One line: loss, score, img/s, data wait, peak memory."""
+        score = "" if row["score"] is None else f"  score {row['score']:.4f}"
+        print(
+            f"{self.title}  epoch {row['epoch']}/{self.epochs}  loss {row['loss']:.4f}{score}  "
+            f"{row['images'] / row['seconds']:.1f} img/s  data wait {row['data_wait']:.0%}  "
+            f"memory {peak_memory() / 2**30:.1f} GiB",
+            flush=True,
+        )
+
+
+def describe_seen(patches: pd.DataFrame, manifest: pd.DataFrame) -> dict:
+    """What a checkpoint has seen: the slices of each image that its patches lie in, as [image_id, z0, z1] half-open
+    runs, and the groups and file digests of those images."""
+    images = manifest[manifest.image_id.isin(patches.image_id)]
+    return {
+        "parts": [[image_id, *run] for image_id, rows in patches.groupby("image_id") for run in _runs(rows.z.unique())],
+        "groups": sorted(set(images.group)), "digests": sorted(set(images.digest)),
+    }  # fmt: skip
+
+
+def _runs(depths: np.ndarray) -> list[list[int]]:
+    """Whole numbers as half-open runs: 1 2 3 7 → [[1, 4], [7, 8]]."""
+    depths = np.sort(depths)
+    pieces = np.split(depths, np.flatnonzero(np.diff(depths) > 1) + 1)
+    return [[int(piece[0]), int(piece[-1]) + 1] for piece in pieces]
+
+
+def describe(said: dict, run: Run, clock: Clock, device: torch.device) -> tuple[dict, dict]:
+    """The checkpoint's account of itself (the same bytes on every run) and the run record (machine, time, memory)."""
+    scores = [row["score"] for row in run.history if row["score"] is not None]
+    about = said | {
+        "parameters": parameters_of(run.network), "epochs": run.epoch,
+        "kept": "best" if run.best is not None else "last",
+        "selected_on_validation": run.best is not None,
+    }  # fmt: skip
+    images, seconds = (sum(row[key] for row in run.history) for key in ("images", "seconds"))
+    record = about | {
+        "commit": _commit(), "machine": platform.node(), "platform": platform.platform(), "device": str(device),
+        "torch": torch.__version__, "threads": torch.get_num_threads(),
+        "seconds": clock.seconds, "train_seconds": seconds, "images": images, "images_per_second": images / seconds,
+        "peak_rss_bytes": peak_memory(),
+        "peak_gpu_bytes": torch.cuda.max_memory_allocated() if device.type == "cuda" else None,
+        "score_last": scores[-1], "score_best": max(scores),
+    }  # fmt: skip
+    return about, record
+
+
+def _commit() -> str | None:
+    """The commit of the working tree, with + where it has changes; None outside git."""
+    try:
+        said = subprocess.run(["git", "describe", "--always", "--dirty=+", "--abbrev=40"], capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return said.stdout.strip()

@@ -1,0 +1,53 @@
+"""What this machine offers, and the TESSERA_* variables that choose among it. None of it changes results."""
+
+import os
+import platform
+import resource
+from typing import TYPE_CHECKING
+
+from tessera.errors import InputError
+
+if TYPE_CHECKING:
+    import torch
+
+# Before torch loads its OpenMP: its threads spin while they wait, which makes two processes on the same cores 10×
+# slower than one after the other. A short spin keeps a lone process at full speed and two at a third of that.
+os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+
+VARIABLES = {
+    "TESSERA_DEVICE": "cuda, cuda:1, mps or cpu (default: the first GPU, else the CPU)",
+    "TESSERA_THREADS": "CPU threads of the networks (default: all cores)",
+    "TESSERA_WORKERS": "processes that load patches (default: up to 8 with a GPU, else none)",
+}
+
+
+def device() -> "torch.device":
+    """The device to compute on, threads set."""
+    import torch
+
+    torch.set_num_threads(_number("TESSERA_THREADS", os.cpu_count() or 1))
+    name = os.environ.get("TESSERA_DEVICE")
+    if name is None:
+        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        return torch.empty(0, device=name).device
+    except (RuntimeError, AssertionError) as error:
+        raise InputError(f"TESSERA_DEVICE={name}: this device cannot be used here ({error})") from None
+
+
+def workers(on: "torch.device") -> int:
+    """How many processes load patches."""
+    return _number("TESSERA_WORKERS", 0 if on.type == "cpu" else min(8, os.cpu_count() or 1))
+
+
+def peak_memory() -> int:
+    """The largest resident set of this process so far, bytes."""
+    unit = 1 if platform.system() == "Darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def _number(variable: str, default: int) -> int:
+    text = os.environ.get(variable, str(default))
+    if not text.isdigit():
+        raise InputError(f"{variable}={text}: a whole number of at least 0 is expected")
+    return int(text)

@@ -1,0 +1,259 @@
+"""The schema of params.yaml: every choice that changes results, one section a stage.
+
+A default here means "as it always was" and is never edited: new behaviour is a new value in
+params.yaml. What only changes speed (device, workers, …) comes from TESSERA_* variables instead.
+"""
+
+import difflib
+import typing
+from pathlib import Path
+from typing import Annotated, Literal
+
+import yaml
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+
+from tessera.errors import InputError
+
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]+$")]  # becomes a file name and a DVC stage name
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+def _unique(values: list) -> list:
+    if len(set(values)) != len(values):
+        raise ValueError("names one thing twice")
+    return values
+
+
+Names = Annotated[list[Name], Field(min_length=1), AfterValidator(_unique)]
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=False)
+
+
+class Sample(Section):
+    patients: int = Field(ge=3)
+    test_patients: int = Field(ge=1)
+    volumes: int = Field(ge=1)  # per patient
+    slices: int = Field(ge=1)  # per volume
+    seed: int
+
+
+class Data(Section):
+    """The raw layout. Patterns are relative to `source`; {image_id} and, in volumes, {slice} stand for names."""
+
+    source: str
+    task: Literal["binary"]
+    classes: Annotated[list[Name], Field(min_length=1, max_length=1)]
+    channels: Literal["grey", "rgb", "all"]
+    train_images: str
+    test_images: str | None = None
+    train_masks: str | None = None  # pattern of mask files, or
+    train_rle: str | None = None  # a csv of RLE rows
+    positive: int = 1  # pixel value of the class in mask files
+    ignore: int | None = None  # pixel value in mask files that counts nowhere
+    rle_column: str = "rle"
+    rle_order: Literal["column", "row"] = "column"
+    rle_base: Literal[0, 1] = 1
+    meta: list[str] = []  # csv files with a row an image
+    id: str = "id"  # the column of ids, in every csv
+    group: str | None = None
+    stratum: str | None = None
+    domain: str | None = None
+    sample_submission: str | None = None
+    solution: str | None = None  # the true test labels, read by the closing scoreboard alone
+
+    @model_validator(mode="after")
+    def _contradictions(self) -> "Data":
+        if (self.train_masks is None) == (self.train_rle is None):
+            raise ValueError("give exactly one of train_masks and train_rle")
+        if self.positive == self.ignore:
+            raise ValueError(f"positive and ignore are both {self.positive}")
+        for key in ("train_images", "test_images", "train_masks"):
+            pattern = getattr(self, key)
+            if pattern is not None and pattern.count("{image_id}") != 1:
+                raise ValueError(f"{key} must hold {{image_id}} once, got {pattern!r}")
+        if not self.meta and (self.group or self.stratum or self.domain):
+            raise ValueError("group, stratum and domain are columns of `meta`, which is empty")
+        return self
+
+
+class Score(Section):
+    metric: Literal["dice"]
+    average: Literal["pooled", "per_image"]
+    empty: Share  # the score where truth and prediction are both empty
+    direction: Literal["max"]
+
+
+class Tile(Section):
+    scale: float = Field(gt=0, le=1)  # working px per original px
+    size: int = Field(ge=16)  # candidate patch, working px
+    stride: int = Field(ge=8)  # working px
+    keep_empty: Share  # share of the patches without positives that stay in the index
+    percentiles: tuple[float, float] = (0.5, 99.5)  # black and white of images that are not 8-bit, per image
+
+    @model_validator(mode="after")
+    def _contradictions(self) -> "Tile":
+        if self.stride > self.size:
+            raise ValueError(f"stride {self.stride} > size {self.size} leaves gaps between patches")
+        if not 0 <= self.percentiles[0] < self.percentiles[1] <= 100:
+            raise ValueError(f"percentiles must rise within 0…100, got {self.percentiles}")
+        return self
+
+
+class Fold(Section):
+    unit: Literal["image", "part"]  # whole images, or z-blocks of volumes
+    count: int = Field(ge=2)
+    run: Annotated[list[int], Field(min_length=1), AfterValidator(_unique)]  # the folds to train
+    buffer: int = Field(ge=0, default=0)  # unit part: slices between training and another fold
+    seed: int
+
+    @model_validator(mode="after")
+    def _run_exists(self) -> "Fold":
+        strange = [fold for fold in self.run if not 0 <= fold < self.count]
+        if strange:
+            raise ValueError(f"run names fold {strange[0]}; with count {self.count} folds are 0…{self.count - 1}")
+        return self
+
+
+class Train(Section):
+    models: Names
+    amp: Literal["none", "bf16", "fp16"]
+
+
+class Augment(Section):
+    """Ranges of random changes; 0 turns one off."""
+
+    flip: bool = True
+    rot90: bool = True
+    scale: float = Field(ge=0, lt=1, default=0)  # ± share of the size
+    rotate: float = Field(ge=0, le=180, default=0)  # ± degrees
+    brightness: Share = 0  # ± share of the range
+    contrast: Share = 0
+    hue: float = Field(ge=0, le=90, default=0)  # ± OpenCV degrees, RGB alone
+    saturation: float = Field(ge=0, le=127, default=0)  # ± of 255, RGB alone
+
+
+class Model(Section):
+    decoder: str
+    encoder: str
+    weights: str | None = None  # imagenet, a path to a local file, or null for random
+    arguments: dict[str, object] = {}  # further arguments of the smp class
+    size: int = Field(ge=32)  # training window, working px
+    slices: int = Field(ge=1, default=1)  # 2.5D depth
+    step: int = Field(ge=1, default=1)  # slices between those of the stack
+    epochs: int = Field(ge=1)
+    patches: int | None = Field(ge=1, default=None)  # drawn an epoch; null is as many as there are
+    batch: int = Field(ge=1)
+    positive_share: Share | None = None  # of the drawn patches; null is as indexed
+    lr: float = Field(gt=0)
+    weight_decay: float = Field(ge=0, default=0.01)
+    schedule: Literal["onecycle", "cosine"] = "onecycle"
+    warmup: Share = 0.1  # share of all steps
+    clip: float | None = Field(gt=0, default=None)  # gradient norm
+    ema: Share = 0  # decay a step; 0 is off
+    loss: dict[str, float]
+    augment: Augment = Augment()
+    keep: Literal["last", "best"] = "last"
+    validate_every: int = Field(ge=1, default=1)  # epochs; the last one is always scored
+    seed: int = 0
+
+    @model_validator(mode="after")
+    def _contradictions(self) -> "Model":
+        if self.size % 32:
+            raise ValueError(f"size must be a multiple of 32, got {self.size}; next is {-(-self.size // 32) * 32}")
+        if self.slices % 2 == 0:
+            raise ValueError(f"slices must be odd, so that the middle one is predicted; got {self.slices}")
+        if not self.loss or min(self.loss.values()) <= 0:
+            raise ValueError(f"loss needs names with weights above 0, got {self.loss}")
+        return self
+
+    @property
+    def half_depth(self) -> int:
+        """Slices that the 2.5D stack reaches to each side of its middle one."""
+        return self.slices // 2 * self.step
+
+
+class Predict(Section):
+    window: int = Field(ge=32, multiple_of=32)  # working px
+    overlap: float = Field(ge=0, le=0.75)  # share of the window
+    views: Annotated[list[Literal["identity", "flip_h", "flip_v", "rot180"]], Field(min_length=1), AfterValidator(_unique)]
+
+
+class Tune(Section):
+    ensemble: Names
+    thresholds: Literal["global", "per_stratum"]
+    min_area: Annotated[list[int], Field(min_length=1)]  # candidates, original px; 0 removes nothing
+    step: float = Field(gt=0, le=1)  # of the weights on the simplex
+    bootstrap: int = Field(ge=100)  # resamples of the groups
+    seed: int
+
+    @model_validator(mode="after")
+    def _step_divides_one(self) -> "Tune":
+        if abs(round(1 / self.step) * self.step - 1) > 1e-9:
+            raise ValueError(f"step must divide 1, got {self.step}")
+        return self
+
+
+class Submit(Section):
+    dialect: str
+
+
+class Params(Section):
+    sample: Sample
+    data: Data
+    score: Score
+    tile: Tile
+    fold: Fold
+    train: Train
+    models: dict[Name, Model]
+    predict: Predict
+    tune: Tune
+    submit: Submit
+
+    @model_validator(mode="after")
+    def _names_exist(self) -> "Params":
+        for key, names, known in (
+            ("train.models", self.train.models, list(self.models)),
+            ("tune.ensemble", self.tune.ensemble, self.train.models),
+        ):
+            for name in names:
+                if name not in known:
+                    raise ValueError(f"{key} names {name!r}; it must be one of {', '.join(known)}")
+        return self
+
+
+def load_params(path: Path = Path("params.yaml")) -> Params:
+    """Reads and checks params.yaml. Raises InputError with every wrong key, its value and what is allowed."""
+    try:
+        values = yaml.safe_load(path.read_text())
+    except (OSError, yaml.YAMLError) as error:
+        raise InputError(f"{path}: cannot be read ({error})") from None
+    try:
+        return Params.model_validate(values)
+    except ValidationError as error:
+        raise InputError("\n".join(f"{path}: {_explain(one)}" for one in error.errors())) from None
+
+
+def _explain(error: dict) -> str:
+    where = ".".join(map(str, error["loc"])) or "the file"
+    if error["type"] == "extra_forbidden":
+        known = _known_keys(error["loc"][:-1])
+        near = difflib.get_close_matches(str(error["loc"][-1]), known, 1, 0)
+        return f"{where} = {error['input']!r} is not a known key; did you mean {near[0]!r}? Known: {', '.join(known)}"
+    if error["type"] == "missing":
+        return f"{where} is missing"
+    message = error["msg"].removeprefix("Value error, ")
+    value = "" if isinstance(error["input"], dict) else f" = {error['input']!r}"
+    return f"{where}{value}: {message}"
+
+
+def _known_keys(location: tuple) -> list[str]:
+    """The keys of the section at `location`, e.g. ("models", "unet") → those of `Model`."""
+    section: type = Params
+    for key in location:
+        if isinstance(section, type) and issubclass(section, Section):
+            section = section.model_fields[key].annotation
+        else:  # dict[Name, Model]: any name leads to a Model
+            section = typing.get_args(section)[-1]
+    return list(section.model_fields)

@@ -1,0 +1,58 @@
+"""The one predict path: OOF and test images go through it alike."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import torch
+from torch import nn
+
+from tessera.data.pixels import PixelStore
+from tessera.learn.networks import MULTIPLE
+from tessera.predict.views import turn
+from tessera.predict.windows import Plan, Stitcher, pad, plan_windows
+from tessera.tasks import Binary
+
+if TYPE_CHECKING:
+    from tessera.params import Model, Predict
+
+BATCH = 8  # windows a forward pass
+
+
+class Predictor(NamedTuple):
+    """Networks of one model (a fold's, or all folds') and how their windows are laid."""
+
+    networks: list[nn.Module]
+    model: "Model"
+    predict: "Predict"
+    task: Binary
+    device: torch.device
+    autocast: Callable[[], AbstractContextManager]
+
+    def slices(self, store: PixelStore, image_id: str, z0: int, z1: int) -> Iterator[dict[str, np.ndarray]]:
+        """For each slice z0…z1 of an image: view → probabilities (C, H, W) uint8 round(255·p), mean over the networks."""
+        _, height, width = store.shape(image_id)
+        plan = plan_windows(height, width, self.predict.window, self.predict.overlap, MULTIPLE)
+        for z in range(z0, z1):
+            stack = store.read_stack(image_id, z, self.model.slices, self.model.step, (0, 0, height, width))
+            padded = pad(stack.transpose(2, 0, 1), plan)
+            yield {view: np.rint(self._plane(padded, plan, view, height, width) * 255).astype(np.uint8) for view in self.predict.views}
+
+    def _plane(self, pixels: np.ndarray, plan: Plan, view: str, height: int, width: int) -> np.ndarray:
+        """Probabilities (C, height, width) float32 of a padded plane (S·C, H, W) under one view."""
+        stitcher = Stitcher(plan, self.task.channels)
+        for start in range(0, len(plan.places), BATCH):
+            places = plan.places[start : start + BATCH]
+            windows = np.stack([pixels[:, y : y + plan.size[0], x : x + plan.size[1]] for y, x in places])
+            for (y, x), values in zip(places, self._windows(windows, view), strict=True):
+                stitcher.add(y, x, values)
+        return stitcher.mean(height, width)
+
+    @torch.inference_mode()
+    def _windows(self, windows: np.ndarray, view: str) -> np.ndarray:
+        """Probabilities (B, C, h, w) of windows (B, S·C, h, w) under a view, turned back."""
+        batch = torch.from_numpy(np.ascontiguousarray(turn(windows, view))).to(self.device)
+        with self.autocast():
+            means = sum(self.task.probabilities(network(batch)) for network in self.networks) / len(self.networks)
+        return turn(means.cpu().numpy(), view)[:, self.task.permutation(view)]

@@ -1,0 +1,64 @@
+"""Run-length coding of binary masks: `start length start length …`."""
+
+import re
+from typing import Literal
+
+import numpy as np
+
+from tessera.errors import InputError
+
+Order = Literal["column", "row"]
+_RUNS = re.compile(r"-?\d+(\s+-?\d+)*")
+
+
+def encode(mask: np.ndarray, order: Order = "column", base: int = 1) -> str:
+    """Codes a mask as space-separated `start length` pairs; an empty mask is "".
+
+    mask: (H, W), bool or integer, non-zero is foreground. `order` is the order in which pixels are
+    counted (Kaggle's usual one is column-major), `base` the number of the first pixel.
+    """
+    pixels = np.asarray(mask, bool).ravel(order="F" if order == "column" else "C")
+    edges = np.flatnonzero(np.diff(pixels, prepend=False, append=False))
+    starts, ends = edges[::2], edges[1::2]
+    runs = np.stack([starts + base, ends - starts], axis=1)
+    return " ".join(map(str, runs.ravel()))
+
+
+def decode(text: str, shape: tuple[int, int], order: Order = "column", base: int = 1) -> np.ndarray:
+    """Decodes `encode`'s text into a uint8 0/1 mask of shape (H, W).
+
+    Raises InputError: not whole numbers, an odd count, a length below 1, runs that are unsorted or
+    overlap, or a run outside the image.
+    """
+    starts, lengths = _runs(text)
+    starts = starts - base
+    ends = starts + lengths
+    _check_runs(starts, ends, shape, base)
+    steps = np.zeros(shape[0] * shape[1] + 1, np.int8)
+    steps[starts] += 1
+    steps[ends] -= 1
+    return np.cumsum(steps[:-1], dtype=np.int8).view(np.uint8).reshape(shape, order="F" if order == "column" else "C")
+
+
+def _runs(text: str) -> tuple[np.ndarray, np.ndarray]:
+    text = text.strip()
+    if text and not _RUNS.fullmatch(text):
+        raise InputError(f"RLE must be whole numbers separated by spaces, found {text[:40]!r}")
+    numbers = np.array(text.split(), np.int64)
+    if len(numbers) % 2:
+        raise InputError(f"RLE has {len(numbers)} numbers; `start length` pairs need an even count")
+    return numbers[::2], numbers[1::2]
+
+
+def _check_runs(starts: np.ndarray, ends: np.ndarray, shape: tuple[int, int], base: int) -> None:
+    if (ends <= starts).any():
+        run = int(np.argmax(ends <= starts))
+        raise InputError(f"RLE run {run + 1} has length {ends[run] - starts[run]}; lengths start at 1")
+    if len(starts) and (starts[0] < 0 or ends[-1] > shape[0] * shape[1]):
+        raise InputError(
+            f"RLE covers pixels {starts[0] + base}…{ends[-1] - 1 + base}, outside a {shape[0]}×{shape[1]} image "
+            f"({base}…{shape[0] * shape[1] - 1 + base}): a wrong image, order or base"
+        )
+    if (starts[1:] < ends[:-1]).any():
+        run = int(np.argmax(starts[1:] < ends[:-1])) + 1
+        raise InputError(f"RLE run {run + 1} starts at {starts[run] + base}, before run {run} ends: unsorted or overlapping")

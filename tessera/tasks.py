@@ -1,0 +1,38 @@
+"""What a network's channels mean. Losses live in `learn`, decision rules in `decide`."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import torch
+
+IGNORE = 255  # the label of pixels that count nowhere, in every artefact
+
+
+class Binary:
+    """One class against background: labels 0, 1 and IGNORE; one sigmoid channel."""
+
+    def __init__(self, classes: list[str]):
+        self.channels = len(classes)
+
+    def encode_target(self, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Labels (..., H, W) uint8 → target (..., C, H, W) and valid (..., C, H, W), both bool."""
+        labels = np.expand_dims(labels, -3)
+        return labels == 1, labels != IGNORE
+
+    def probabilities(self, logits: "torch.Tensor") -> "torch.Tensor":
+        """Logits (B, C, H, W) → probabilities in [0, 1], float32."""
+        return logits.float().sigmoid()
+
+    def permutation(self, view: str) -> list[int]:
+        """The channel order after undoing `view`: nothing swaps where no classes are paired."""
+        return list(range(self.channels))
+
+
+TASKS = {"binary": Binary}
+
+
+def build_task(name: str, classes: list[str]) -> Binary:
+    """The task called `name`; params.yaml has checked the name."""
+    return TASKS[name](classes)
