@@ -18,7 +18,11 @@ def main() -> None:
         write_manifest(manifest, path)
     with paths.writing(paths.SAMPLE_SUBMISSION) as path:
         template.to_csv(path, index=False)
-    print(manifest.groupby("subset").agg(images=("image_id", "size"), slices=("depth", "sum"), groups=("group", "nunique")))
+    print(
+        manifest.groupby("subset").agg(
+            images=("image_id", "size"), slices=("depth", "sum"), groups=("group", "nunique")
+        )
+    )
 
 
 if __name__ == "__main__":

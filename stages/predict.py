@@ -21,7 +21,10 @@ def main(model: str) -> None:
     manifest = read_manifest(paths.MANIFEST)
     channels = int(manifest.channels.iloc[0])
     networks = [
-        load_checkpoint(paths.weights(model, fold), build_network(section, channels, task.channels, pretrained=False), device) for fold in params.fold.run
+        load_checkpoint(
+            paths.weights(model, fold), build_network(section, channels, task.channels, pretrained=False), device
+        )
+        for fold in params.fold.run
     ]
     predictor = Predictor(networks, section, params.predict, task, device, partial(autocast, device, params.train.amp))
     test = manifest[manifest.subset == "test"]

@@ -24,11 +24,17 @@ def main() -> None:
     params = load_params()
     recipe, scores = (json.loads(path.read_text()) for path in (paths.RECIPE, paths.SCORES))
     score, dialect = DiceScore(params.score.average, params.score.empty), build_dialect(params.submit.dialect)
-    manifest, pixels, task = read_manifest(paths.MANIFEST), PixelStore(paths.TILES), build_task(params.data.task, params.data.classes)
+    manifest, pixels, task = (
+        read_manifest(paths.MANIFEST),
+        PixelStore(paths.TILES),
+        build_task(params.data.task, params.data.classes),
+    )
     decision = Decision(**recipe["decision"])
 
     oof_stores = {model: {fold: paths.oof(model, fold) for fold in params.fold.run} for model in params.tune.ensemble}
-    oof = Evidence(oof_rows(read_folds(paths.FOLDS), manifest, params.fold.run), oof_stores, params.predict.views, pixels, task)
+    oof = Evidence(
+        oof_rows(read_folds(paths.FOLDS), manifest, params.fold.run), oof_stores, params.predict.views, pixels, task
+    )
     said = scores["ensemble"]
     with paths.scratch_file("oof.csv") as path:
         check_score(path, dialect, oof, dict.fromkeys(oof.rows.row_id, decision), manifest, score, said["optimistic"])
@@ -38,7 +44,9 @@ def main() -> None:
 
     template = read_csv(paths.SAMPLE_SUBMISSION)
     rows = test_rows(manifest[manifest.subset == "test"]).set_index("row_id").loc[template.iloc[:, 0]].reset_index()
-    test = Evidence(rows, {model: {-1: paths.predictions(model)} for model in decision.models}, params.predict.views, pixels, task)
+    test = Evidence(
+        rows, {model: {-1: paths.predictions(model)} for model in decision.models}, params.predict.views, pixels, task
+    )
     shapes = shapes_of(rows, manifest)
     with paths.writing(paths.SUBMISSION) as path:
         dialect.write(path, list(template.columns), masks(test, dict.fromkeys(rows.row_id, decision)))

@@ -30,10 +30,14 @@ def main(model: str, fold: int) -> None:
     scratch = paths.SCRATCH / "train" / f"{model}-{fold}-{run_key(said)}"
 
     device = machine.device()
-    training = Training(section, build_task(params.data.task, params.data.classes), device, params.train.amp, machine.workers(device))
+    training = Training(
+        section, build_task(params.data.task, params.data.classes), device, params.train.amp, machine.workers(device)
+    )
     clock = Clock(f"{model} fold {fold}", section.epochs)
     held_out = parts[parts.fold == fold]
-    run = training.fit(store, patches, held_out, params.tile.size, int(manifest.channels.iloc[0]), scratch / "state.pt", clock.say)
+    run = training.fit(
+        store, patches, held_out, params.tile.size, int(manifest.channels.iloc[0]), scratch / "state.pt", clock.say
+    )
 
     about, record = describe(said, run, clock, device)
     with paths.writing(paths.weights(model, fold)) as path:

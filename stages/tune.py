@@ -26,7 +26,9 @@ def main() -> None:
     stores = {model: {fold: paths.oof(model, fold) for fold in params.fold.run} for model in tune.ensemble}
     notes = paths.undeclared("oof/*/fold_*.h5", [path for by_fold in stores.values() for path in by_fold.values()])
     rows = oof_rows(parts, manifest, params.fold.run)
-    evidence = Evidence(rows, stores, params.predict.views, PixelStore(paths.TILES), build_task(params.data.task, params.data.classes))
+    evidence = Evidence(
+        rows, stores, params.predict.views, PixelStore(paths.TILES), build_task(params.data.task, params.data.classes)
+    )
     per_stratum, refusal = offer_strata(tune.thresholds, rows, test_rows(manifest[manifest.subset == "test"]))
 
     weights = simplex(len(tune.ensemble), tune.step)

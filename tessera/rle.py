@@ -61,4 +61,6 @@ def _check_runs(starts: np.ndarray, ends: np.ndarray, shape: tuple[int, int], ba
         )
     if (starts[1:] < ends[:-1]).any():
         run = int(np.argmax(starts[1:] < ends[:-1])) + 1
-        raise InputError(f"RLE run {run + 1} starts at {starts[run] + base}, before run {run} ends: unsorted or overlapping")
+        raise InputError(
+            f"RLE run {run + 1} starts at {starts[run] + base}, before run {run} ends: unsorted or overlapping"
+        )

@@ -26,7 +26,9 @@ def split_depth(manifest: pd.DataFrame, count: int) -> pd.DataFrame:
     train = manifest[manifest.subset == TRAIN].sort_values("image_id", ignore_index=True)
     thin = train[train.depth < count]
     if len(thin):
-        raise InputError(f"fold.unit part: volume {thin.image_id.iloc[0]!r} has {thin.depth.iloc[0]} slices for {count} blocks")
+        raise InputError(
+            f"fold.unit part: volume {thin.image_id.iloc[0]!r} has {thin.depth.iloc[0]} slices for {count} blocks"
+        )
     blocks = []
     for fold in range(count):
         bounds = [(depth * fold // count, depth * (fold + 1) // count) for depth in train.depth]
@@ -36,7 +38,18 @@ def split_depth(manifest: pd.DataFrame, count: int) -> pd.DataFrame:
 
 def _parts(rows: pd.DataFrame, depths: list[tuple[int, int]], fold: np.ndarray | int) -> pd.DataFrame:
     z0, z1 = zip(*depths, strict=True)
-    return pd.DataFrame({"image_id": rows.image_id, "z0": z0, "z1": z1, "y0": 0, "y1": rows.height, "x0": 0, "x1": rows.width, "fold": fold})
+    return pd.DataFrame(
+        {
+            "image_id": rows.image_id,
+            "z0": z0,
+            "z1": z1,
+            "y0": 0,
+            "y1": rows.height,
+            "x0": 0,
+            "x1": rows.width,
+            "fold": fold,
+        }
+    )
 
 
 def check_folds(parts: pd.DataFrame, manifest: pd.DataFrame, count: int, unit: str) -> None:
@@ -60,7 +73,9 @@ def _shared(joined: pd.DataFrame, column: str, fold: str) -> list[str]:
     for value, rows in joined.groupby(column):
         if rows[fold].nunique() > 1:
             first, second = rows.drop_duplicates(fold).head(2).itertuples()
-            problems.append(f"{column} {value!r} is in fold {first.fold} (image {first.image_id}) and in fold {second.fold} (image {second.image_id})")
+            problems.append(
+                f"{column} {value!r} is in fold {first.fold} (image {first.image_id}) and in fold {second.fold} (image {second.image_id})"
+            )
     return problems
 
 
@@ -79,7 +94,9 @@ def summarize(parts: pd.DataFrame, manifest: pd.DataFrame, patches: pd.DataFrame
                 "strata": {name or "–": int(n) for name, n in mine.stratum.value_counts().sort_index().items()},
                 "slices": int((mine.z1 - mine.z0).sum()),
                 "patches": len(inside),
-                "positive_share": float((inside.positive_fraction * inside.valid_fraction).sum() / max(inside.valid_fraction.sum(), 1e-9)),
+                "positive_share": float(
+                    (inside.positive_fraction * inside.valid_fraction).sum() / max(inside.valid_fraction.sum(), 1e-9)
+                ),
             }
         )
     return rows

@@ -36,7 +36,9 @@ def build_manifest(data: "Data") -> pd.DataFrame:
             rows.append(_check_item(item, subset, data, labels if subset == TRAIN else None, problems))
     table = pd.DataFrame(rows, columns=[name for name in COLUMNS if name not in ("group", "stratum", "domain")])
     problems += _twice(table)
-    problems += labels.strangers({row_id for _, row in table[table.subset == TRAIN].iterrows() for row_id in row_ids(row)})
+    problems += labels.strangers(
+        {row_id for _, row in table[table.subset == TRAIN].iterrows() for row_id in row_ids(row)}
+    )
     table = _join_meta(table, meta, data, problems)
     raise_problems(f"{source} cannot be used", problems)
     return table
@@ -68,7 +70,11 @@ def _check_item(item: Item, subset: str, data: "Data", labels: "Labels | None", 
 
 def _twice(table: pd.DataFrame) -> list[str]:
     """Ids in train and test at once, and images whose number of channels differs from the first."""
-    problems = [f"id {image_id!r} stands for two images: {', '.join(rows.image)}" for image_id, rows in table.groupby("image_id") if len(rows) > 1]
+    problems = [
+        f"id {image_id!r} stands for two images: {', '.join(rows.image)}"
+        for image_id, rows in table.groupby("image_id")
+        if len(rows) > 1
+    ]
     known = table[table.channels > 0]
     strange = known[known.channels != known.channels.iloc[0]] if len(known) else known
     return problems + [
@@ -91,7 +97,9 @@ def _join_meta(table: pd.DataFrame, meta: pd.DataFrame, data: "Data", problems: 
     named = {"group": data.group, "stratum": data.stratum, "domain": data.domain}
     for column in filter(None, named.values()):
         if column not in meta.columns:
-            problems.append(f"{', '.join(data.meta)}: no column {column!r} (data.{_key(named, column)}); there are {', '.join(meta.columns[:-1])}")
+            problems.append(
+                f"{', '.join(data.meta)}: no column {column!r} (data.{_key(named, column)}); there are {', '.join(meta.columns[:-1])}"
+            )
     for row in table.itertuples():
         if data.meta and row.image_id not in set(meta[data.id]):
             problems.append(f"{', '.join(data.meta)}: no row for image {row.image_id!r} ({row.image})")
@@ -99,7 +107,11 @@ def _join_meta(table: pd.DataFrame, meta: pd.DataFrame, data: "Data", problems: 
     joined = table.merge(meta.rename(columns={data.id: "image_id"})[["image_id", *own]], on="image_id", how="left")
     joined[own] = joined[own].fillna("")
     for key, column in named.items():
-        values = table.image_id.map(meta.set_index(data.id)[column]) if column in meta.columns else pd.Series("", table.index)
+        values = (
+            table.image_id.map(meta.set_index(data.id)[column])
+            if column in meta.columns
+            else pd.Series("", table.index)
+        )
         joined[key] = values.fillna("")
         if column in meta.columns and key != "domain":
             lacking = joined[(joined[key] == "") & (joined.subset == TRAIN)]

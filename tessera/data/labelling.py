@@ -51,7 +51,11 @@ class Labels:
         """A problem for every RLE row that belongs to no image."""
         if self.table is None:
             return []
-        return [f"{self.table.path} line {line}: id {row_id!r} has no image" for row_id, line in self.table.lines.items() if row_id not in known]
+        return [
+            f"{self.table.path} line {line}: id {row_id!r} has no image"
+            for row_id, line in self.table.lines.items()
+            if row_id not in known
+        ]
 
     def _from_file(self, path: Path, shape: tuple[int, int]) -> np.ndarray:
         mask = read_mask(path)

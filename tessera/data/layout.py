@@ -38,9 +38,12 @@ def find_items(source: Path, pattern: str) -> list[Item]:
         if match:
             found.setdefault(match["image_id"], []).append(match.groupdict().get("slice", ""))
     if not found:
-        raise InputError(f"{source}: no file matches {pattern!r}; put the data there or mend data.source and the pattern")
+        raise InputError(
+            f"{source}: no file matches {pattern!r}; put the data there or mend data.source and the pattern"
+        )
     return [
-        Item(image_id, pattern.replace("{image_id}", image_id), tuple(sorted(filter(None, names), key=natural))) for image_id, names in sorted(found.items())
+        Item(image_id, pattern.replace("{image_id}", image_id), tuple(sorted(filter(None, names), key=natural)))
+        for image_id, names in sorted(found.items())
     ]
 
 
@@ -51,4 +54,9 @@ def natural(name: str) -> list[tuple[int, str]]:
 
 def _expression(pattern: str) -> re.Pattern:
     pieces = re.split(r"\{(\w+)\}", pattern)
-    return re.compile("".join(re.escape(piece) if even else f"(?P<{piece}>[^/]+)" for piece, even in zip(pieces, [True, False] * len(pieces), strict=False)))
+    return re.compile(
+        "".join(
+            re.escape(piece) if even else f"(?P<{piece}>[^/]+)"
+            for piece, even in zip(pieces, [True, False] * len(pieces), strict=False)
+        )
+    )

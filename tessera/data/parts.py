@@ -21,10 +21,15 @@ def read_folds(path: Path) -> pd.DataFrame:
 def part_ids(parts: pd.DataFrame) -> list[str]:
     """A name a part: the image_id where the part is the whole image, else `<image_id>@z0-z1`."""
     alone = ~parts.image_id.duplicated(keep=False)
-    return [row.image_id if whole else f"{row.image_id}@{row.z0}-{row.z1}" for row, whole in zip(parts.itertuples(), alone, strict=True)]
+    return [
+        row.image_id if whole else f"{row.image_id}@{row.z0}-{row.z1}"
+        for row, whole in zip(parts.itertuples(), alone, strict=True)
+    ]
 
 
-def training_patches(patches: pd.DataFrame, parts: pd.DataFrame, fold: int, buffer: int, half_depth: int) -> pd.DataFrame:
+def training_patches(
+    patches: pd.DataFrame, parts: pd.DataFrame, fold: int, buffer: int, half_depth: int
+) -> pd.DataFrame:
     """The candidate patches that may train a model which never sees `fold`.
 
     Left out: patches of the fold's own parts and, in the same volume, slices whose 2.5D stack (`half_depth` to each

@@ -46,7 +46,9 @@ class PixelStore:
         pixels = self.file[image_id]["pixels"]
         return pixels[min(max(z, 0), pixels.shape[0] - 1), y : y + height, x : x + width]
 
-    def read_stack(self, image_id: str, z: int, slices: int, step: int, window: tuple[int, int, int, int]) -> np.ndarray:
+    def read_stack(
+        self, image_id: str, z: int, slices: int, step: int, window: tuple[int, int, int, int]
+    ) -> np.ndarray:
         """A 2.5D stack (h, w, slices·C) around slice z, window = (y, x, height, width); depths are clamped."""
         depths = [z + step * (i - slices // 2) for i in range(slices)]
         return np.concatenate([self.read_window(image_id, depth, *window) for depth in depths], axis=2)
@@ -62,14 +64,18 @@ class PixelStore:
         return group["truth" if "truth" in group else "labels"][z]
 
 
-def create_image(file: h5py.File, image_id: str, shape: tuple[int, int, int, int], original: tuple[int, int], labelled: bool) -> h5py.Group:
+def create_image(
+    file: h5py.File, image_id: str, shape: tuple[int, int, int, int], original: tuple[int, int], labelled: bool
+) -> h5py.Group:
     """Makes the datasets of an image, shape (Z, H, W, C) at working scale; original is its (height, width)."""
     group = file.create_group(image_id)
     group.create_dataset("pixels", shape, np.uint8)
     if labelled:
         group.create_dataset("labels", shape[:3], np.uint8)
     if labelled and tuple(shape[1:3]) != tuple(original):
-        group.create_dataset("truth", (shape[0], *original), np.uint8, chunks=(1, *original), compression="gzip", compression_opts=1)
+        group.create_dataset(
+            "truth", (shape[0], *original), np.uint8, chunks=(1, *original), compression="gzip", compression_opts=1
+        )
     return group
 
 

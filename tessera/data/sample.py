@@ -139,7 +139,9 @@ def _draw_patient(rng: np.random.Generator, index: int) -> Patient:
     )
 
 
-def _draw_stack(rng: np.random.Generator, patient: Patient, organ: Organ, slices: int, *, ends_empty: bool) -> tuple[list[np.ndarray], list[np.ndarray]]:
+def _draw_stack(
+    rng: np.random.Generator, patient: Patient, organ: Organ, slices: int, *, ends_empty: bool
+) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """Draw the anatomy once, then each slice of it with noise of its own.
 
     Returns the (H, W) uint16 images and the (H, W) uint8 masks, one of each a slice.
@@ -280,7 +282,11 @@ def _write_images(folder: Path, volumes: list[Volume]) -> None:
 
 def _rle_table(volumes: list[Volume]) -> pd.DataFrame:
     """One row a slice: `id` is `<volume>_<slice>`, `rle` is column-major and 1-based."""
-    rows = [(f"{volume.name}_{depth:03d}", rle.encode(mask)) for volume in volumes for depth, mask in enumerate(volume.masks)]
+    rows = [
+        (f"{volume.name}_{depth:03d}", rle.encode(mask))
+        for volume in volumes
+        for depth, mask in enumerate(volume.masks)
+    ]
     return pd.DataFrame(rows, columns=["id", "rle"])
 
 

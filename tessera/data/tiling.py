@@ -34,7 +34,9 @@ def write_tiles(manifest: pd.DataFrame, data: "Data", tile: "Tile", path: Path) 
     return drop_empty(_concat(patches), tile.keep_empty, seed=0)
 
 
-def _write_image(file: h5py.File, row: pd.Series, data: "Data", tile: "Tile", labels: Labels | None) -> list[pd.DataFrame]:
+def _write_image(
+    file: h5py.File, row: pd.Series, data: "Data", tile: "Tile", labels: Labels | None
+) -> list[pd.DataFrame]:
     """Writes one image or volume; returns the candidate patches of each labelled slice."""
     scaling = measure(_slices(row, data), tile.percentiles)
     original = (row.height, row.width)

@@ -13,7 +13,9 @@ def interval(counts: np.ndarray, groups: np.ndarray, score: DiceScore, resamples
     return None if scores is None else [float(bound) for bound in np.percentile(scores, LEVEL)]
 
 
-def paired_interval(first: np.ndarray, second: np.ndarray, groups: np.ndarray, score: DiceScore, resamples: int, seed: int) -> list[float] | None:
+def paired_interval(
+    first: np.ndarray, second: np.ndarray, groups: np.ndarray, score: DiceScore, resamples: int, seed: int
+) -> list[float] | None:
     """The 95 % interval of score(second) − score(first), both counted on the same rows and resamples."""
     scores = [resampled(counts, groups, score, resamples, seed) for counts in (first, second)]
     return None if scores[0] is None else [float(bound) for bound in np.percentile(scores[1] - scores[0], LEVEL)]

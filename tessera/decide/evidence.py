@@ -18,10 +18,14 @@ class Evidence:
     holds a row's item, by fold (test: fold −1).
     """
 
-    def __init__(self, rows: pd.DataFrame, stores: dict[str, dict[int, Path]], views: list[str], pixels: PixelStore, task: Binary):
+    def __init__(
+        self, rows: pd.DataFrame, stores: dict[str, dict[int, Path]], views: list[str], pixels: PixelStore, task: Binary
+    ):
         self.rows, self.views, self.pixels, self.task = rows, views, pixels, task
         self.models = list(stores)
-        self.stores = {model: {fold: ProbabilityStore(path) for fold, path in paths.items()} for model, paths in stores.items()}
+        self.stores = {
+            model: {fold: ProbabilityStore(path) for fold, path in paths.items()} for model, paths in stores.items()
+        }
 
     def maps(self, row: int, models: list[str]) -> np.ndarray:
         """Probabilities (len(models), C, H, W) float32 in 0…255 at the original resolution, mean over views."""
@@ -39,13 +43,18 @@ def oof_rows(parts: pd.DataFrame, manifest: pd.DataFrame, folds: list[int]) -> p
     for part in parts[parts.fold.isin(folds)].merge(manifest, on="image_id").itertuples():
         group = part.group if part.part_id == part.image_id else part.part_id
         names = row_ids(part)[part.z0 : part.z1]
-        rows += [(name, part.part_id, part.image_id, z, part.fold, group, part.stratum) for z, name in enumerate(names, part.z0)]
+        rows += [
+            (name, part.part_id, part.image_id, z, part.fold, group, part.stratum)
+            for z, name in enumerate(names, part.z0)
+        ]
     return pd.DataFrame(rows, columns=["row_id", "item", "image_id", "z", "fold", "group", "stratum"])
 
 
 def test_rows(manifest: pd.DataFrame) -> pd.DataFrame:
     """The rows of the test images, fold −1."""
     rows = [
-        (name, image.image_id, image.image_id, z, -1, image.group, image.stratum) for image in manifest.itertuples() for z, name in enumerate(row_ids(image))
+        (name, image.image_id, image.image_id, z, -1, image.group, image.stratum)
+        for image in manifest.itertuples()
+        for z, name in enumerate(row_ids(image))
     ]
     return pd.DataFrame(rows, columns=["row_id", "item", "image_id", "z", "fold", "group", "stratum"])

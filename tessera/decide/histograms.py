@@ -17,7 +17,9 @@ def histogram(blended: np.ndarray, target: np.ndarray, valid: np.ndarray) -> np.
         for start in range(0, blended.shape[1], rows):
             band = np.s_[c, start : start + rows]
             for positive, where in enumerate((~target[band] & valid[band], target[band] & valid[band])):
-                found = cv2.calcHist([np.ascontiguousarray(blended[band])], [0], where.astype(np.uint8), [256], [0, 256])
+                found = cv2.calcHist(
+                    [np.ascontiguousarray(blended[band])], [0], where.astype(np.uint8), [256], [0, 256]
+                )
                 counts[c, positive] += found.ravel().astype(np.int64)
     return counts
 

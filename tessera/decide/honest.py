@@ -22,7 +22,12 @@ def evaluate(search: Search, candidates: np.ndarray | None, resamples: int, seed
     optimistic = search.count(decision, everything)
     held_out, reason = holdouts(rows, seed)
     decisions = [search.decide(np.setdiff1d(everything, out), candidates) for out in held_out]
-    said = {"decision": asdict(decision), "optimistic": search.score.of(optimistic), "crossfitted": None, "reason": reason}
+    said = {
+        "decision": asdict(decision),
+        "optimistic": search.score.of(optimistic),
+        "crossfitted": None,
+        "reason": reason,
+    }
     if held_out:
         counts = np.empty_like(optimistic)
         for out, one in zip(held_out, decisions, strict=True):
@@ -31,7 +36,10 @@ def evaluate(search: Search, candidates: np.ndarray | None, resamples: int, seed
         said |= {
             "crossfitted": search.score.of(counts),
             "interval": interval(counts, groups, search.score, resamples, seed),
-            "holdouts": [{"rows": rows.row_id[out].tolist(), "decision": asdict(one)} for out, one in zip(held_out, decisions, strict=True)],
+            "holdouts": [
+                {"rows": rows.row_id[out].tolist(), "decision": asdict(one)}
+                for out, one in zip(held_out, decisions, strict=True)
+            ],
             "counts": counts.tolist(),
         }
     shown = counts if held_out else optimistic

@@ -10,7 +10,16 @@ if TYPE_CHECKING:
 _NETWORK = ("decoder", "encoder", "arguments", "size", "slices", "step")
 
 
-def build_recipe(decision: dict, data: "Data", tile: "Tile", models: "dict[str, Model]", folds: list[int], predict: "Predict", amp: str, channels: int) -> dict:
+def build_recipe(
+    decision: dict,
+    data: "Data",
+    tile: "Tile",
+    models: "dict[str, Model]",
+    folds: list[int],
+    predict: "Predict",
+    amp: str,
+    channels: int,
+) -> dict:
     """Task, input scaling with its numbers, each model's network, windows, views, weights and the decision.
 
     channels: of an image as the networks read it.

@@ -19,7 +19,9 @@ def simplex(models: int, step: float) -> np.ndarray:
     parts = round(1 / step)
     combinations = [row for row in itertools.product(range(parts + 1), repeat=models - 1) if sum(row) <= parts]
     if len(combinations) > MOST_WEIGHTS:
-        raise InputError(f"tune.step {step} over {models} models gives {len(combinations)} combinations, more than {MOST_WEIGHTS}; raise tune.step")
+        raise InputError(
+            f"tune.step {step} over {models} models gives {len(combinations)} combinations, more than {MOST_WEIGHTS}; raise tune.step"
+        )
     return np.array([(*row, parts - sum(row)) for row in combinations]) / parts
 
 
@@ -65,7 +67,9 @@ class Search:
     def decide(self, rows: np.ndarray, candidates: np.ndarray | None = None) -> Decision:
         """The best decision on `rows` (indices), among all weights or the `candidates` (indices of weights)."""
         strata = sorted(set(self.strata[rows]))
-        options = [self._thresholds(w, rows, strata) for w in (range(len(self.weights)) if candidates is None else candidates)]
+        options = [
+            self._thresholds(w, rows, strata) for w in (range(len(self.weights)) if candidates is None else candidates)
+        ]
         _, w, thresholds = max(options, key=lambda option: option[0])
         by_stratum = {name: [int(t) + 1 for t in chosen] for name, chosen in zip(strata, thresholds, strict=True)}
         if EVERYWHERE not in by_stratum:  # for a stratum that these rows have not
@@ -77,7 +81,9 @@ class Search:
     def _thresholds(self, w: int, rows: np.ndarray, strata: list[str]) -> tuple[float, int, np.ndarray]:
         """(score, w, threshold indices (S, C)) of the weights numbered w."""
         statistics = self.score.statistics(counts_by_threshold(self.histograms[w, rows]))  # (rows, C, 255, K)
-        summed = np.stack([statistics[(self.strata[rows] == s) | (s == EVERYWHERE)].sum(0) for s in strata])  # (S, C, 255, K)
+        summed = np.stack(
+            [statistics[(self.strata[rows] == s) | (s == EVERYWHERE)].sum(0) for s in strata]
+        )  # (S, C, 255, K)
         thresholds = np.stack([best_thresholds(summed[:, c], self.score) for c in range(summed.shape[1])], 1)
         picked = np.take_along_axis(summed, thresholds[..., None, None], 2)[:, :, 0].sum(0)  # (C, K)
         return float(self.score.finish(picked).mean()), w, thresholds
@@ -86,7 +92,9 @@ class Search:
         """The decision with the minimum area that scores best; the smallest of equals."""
         if len(self.areas) == 1:
             return Decision(decision.weights, decision.thresholds, self.areas[0])
-        counts = np.stack([count_areas(self.mask(decision, row), *self.evidence.truth(row), self.areas) for row in rows], 1)
+        counts = np.stack(
+            [count_areas(self.mask(decision, row), *self.evidence.truth(row), self.areas) for row in rows], 1
+        )
         scores = [self.score.of(of_area) for of_area in counts]
         return Decision(decision.weights, decision.thresholds, self.areas[int(np.argmax(scores))])
 

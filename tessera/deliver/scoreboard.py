@@ -16,15 +16,21 @@ def table(scores: dict) -> str:
         honest = "–" if said["crossfitted"] is None else f"{said['crossfitted']:.4f}"
         decision = said["decision"]
         chosen = ", ".join(f"{key} {'/'.join(map(str, value))}" for key, value in decision["thresholds"].items())
-        lines.append(f"{name:<24}{said['optimistic']:>11.4f}{honest:>14}{low_high:>18}   {chosen} of 255, {decision['min_area']} px")
+        lines.append(
+            f"{name:<24}{said['optimistic']:>11.4f}{honest:>14}{low_high:>18}   {chosen} of 255, {decision['min_area']} px"
+        )
     if scores["ensemble"]["crossfitted"] is None:
         lines.append(f"cross-fitted: – ({scores['ensemble']['reason']})")
     if scores["selected_on_validation"]:
-        lines.append(f"keep: best chose the epoch of {', '.join(scores['selected_on_validation'])} on these folds; the interval does not cover that choice")
+        lines.append(
+            f"keep: best chose the epoch of {', '.join(scores['selected_on_validation'])} on these folds; the interval does not cover that choice"
+        )
     return "\n".join(lines + scores["notes"])
 
 
-def solution_score(submission: Path, solution: Path, dialect: ModuleType, shapes: dict[str, tuple[int, int]], score: DiceScore) -> float:
+def solution_score(
+    submission: Path, solution: Path, dialect: ModuleType, shapes: dict[str, tuple[int, int]], score: DiceScore
+) -> float:
     """The score of a submission against a solution file of the same dialect."""
     truth = dict(dialect.read(solution, shapes))
     counts = [count(mask, truth[row_id], np.ones_like(mask)) for row_id, mask in dialect.read(submission, shapes)]

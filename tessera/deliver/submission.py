@@ -17,7 +17,9 @@ TOLERANCE = 1e-9  # of a score read back; the masks must be the same
 
 def masks(evidence: Evidence, decisions: dict[str, Decision]) -> Iterator[tuple[str, np.ndarray]]:
     """(row_id, mask (C, H, W) bool) of every row under its decision."""
-    for row, (row_id, stratum) in zip(evidence.rows.index, evidence.rows[["row_id", "stratum"]].itertuples(index=False), strict=True):
+    for row, (row_id, stratum) in zip(
+        evidence.rows.index, evidence.rows[["row_id", "stratum"]].itertuples(index=False), strict=True
+    ):
         decision = decisions[row_id]
         yield row_id, decision.mask(evidence.maps(row, decision.models), stratum)
 
@@ -29,7 +31,13 @@ def shapes_of(rows: pd.DataFrame, manifest: pd.DataFrame) -> dict[str, tuple[int
 
 
 def check_score(
-    path: Path, dialect: ModuleType, evidence: Evidence, decisions: dict[str, Decision], manifest: pd.DataFrame, score: DiceScore, printed: float
+    path: Path,
+    dialect: ModuleType,
+    evidence: Evidence,
+    decisions: dict[str, Decision],
+    manifest: pd.DataFrame,
+    score: DiceScore,
+    printed: float,
 ) -> None:
     """Writes OOF masks at `path`, reads them back and requires their score to be the `printed` one (law 8).
 
@@ -41,4 +49,6 @@ def check_score(
     counts = np.stack([count(mask, *evidence.truth(number[row_id])) for row_id, mask in dialect.read(path, shapes)])
     found = score.of(counts)
     if abs(found - printed) > TOLERANCE:
-        raise InputError(f"the OOF submission read back scores {found:.9f}, tune printed {printed:.9f}: rerun `dvc repro tune submit`")
+        raise InputError(
+            f"the OOF submission read back scores {found:.9f}, tune printed {printed:.9f}: rerun `dvc repro tune submit`"
+        )

@@ -53,7 +53,15 @@ def _geometry(augment: "Augment") -> list[albumentations.BasicTransform]:
 def _colour(augment: "Augment") -> list[albumentations.BasicTransform]:
     transforms = []
     if augment.brightness or augment.contrast:
-        transforms.append(albumentations.RandomBrightnessContrast(brightness_limit=augment.brightness, contrast_limit=augment.contrast, p=0.5))
+        transforms.append(
+            albumentations.RandomBrightnessContrast(
+                brightness_limit=augment.brightness, contrast_limit=augment.contrast, p=0.5
+            )
+        )
     if augment.hue or augment.saturation:
-        transforms.append(albumentations.HueSaturationValue(hue_shift_limit=augment.hue, sat_shift_limit=augment.saturation, val_shift_limit=0, p=0.5))
+        transforms.append(
+            albumentations.HueSaturationValue(
+                hue_shift_limit=augment.hue, sat_shift_limit=augment.saturation, val_shift_limit=0, p=0.5
+            )
+        )
     return transforms

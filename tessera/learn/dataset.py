@@ -28,9 +28,19 @@ class Windows(Dataset):
     lower and right edge, where its labels are ignored.
     """
 
-    def __init__(self, store: PixelStore, patches: pd.DataFrame, patch_size: int, shape: Shape, augmentation: Augmentation | None = None, seed: int = 0):
+    def __init__(
+        self,
+        store: PixelStore,
+        patches: pd.DataFrame,
+        patch_size: int,
+        shape: Shape,
+        augmentation: Augmentation | None = None,
+        seed: int = 0,
+    ):
         self.store, self.shape, self.augmentation, self.seed = store, shape, augmentation, seed
-        self.places = list(zip(patches.image_id, patches.z, patches.y + patch_size // 2, patches.x + patch_size // 2, strict=True))
+        self.places = list(
+            zip(patches.image_id, patches.z, patches.y + patch_size // 2, patches.x + patch_size // 2, strict=True)
+        )
         self.epoch = 0
 
     def __len__(self) -> int:
@@ -44,7 +54,9 @@ class Windows(Dataset):
         image, labels = self._read(image_id, int(z), int(centre_y + move_y), int(centre_x + move_x))
         if self.augmentation:
             image, labels = self.augmentation(image, labels, int(seeds[1]))
-        return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))), torch.from_numpy(np.ascontiguousarray(labels))
+        return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))), torch.from_numpy(
+            np.ascontiguousarray(labels)
+        )
 
     def _read(self, image_id: str, z: int, centre_y: int, centre_x: int) -> tuple[np.ndarray, np.ndarray]:
         size, slices, step = self.shape
@@ -61,7 +73,9 @@ class Windows(Dataset):
         return image, labels
 
 
-def draw_epoch(positive: np.ndarray, count: int | None, positive_share: float | None, seed: int, epoch: int) -> np.ndarray:
+def draw_epoch(
+    positive: np.ndarray, count: int | None, positive_share: float | None, seed: int, epoch: int
+) -> np.ndarray:
     """Indices of the patches of an epoch, in random order; decided by (seed, epoch) alone.
 
     positive: (patches,) bool. count: how many, all by default. positive_share: of those drawn (as indexed by

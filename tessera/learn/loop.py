@@ -54,14 +54,18 @@ class Run:
         self.best, self.best_score = state["best"], state["best_score"]
 
 
-def train_epoch(run: Run, batches: Batches, loss: Loss, task: Binary, device: torch.device, amp: str, clip: float | None) -> dict:
+def train_epoch(
+    run: Run, batches: Batches, loss: Loss, task: Binary, device: torch.device, amp: str, clip: float | None
+) -> dict:
     """One pass over the batches. Returns loss (mean over images), images, seconds and the share waited for data.
 
     Raises InputError when the loss is no longer finite.
     """
     run.network.train()
     total, images, waited, start = 0.0, 0, 0.0, time.perf_counter()
-    for windows, labels, wait in _timed(tqdm(batches, desc=f"epoch {run.epoch + 1}", unit="batch", leave=False, disable=None)):
+    for windows, labels, wait in _timed(
+        tqdm(batches, desc=f"epoch {run.epoch + 1}", unit="batch", leave=False, disable=None)
+    ):
         value = _step(run, windows.to(device, non_blocking=True), labels, loss, task, device, amp, clip)
         if not np.isfinite(value):
             raise InputError(
@@ -73,7 +77,16 @@ def train_epoch(run: Run, batches: Batches, loss: Loss, task: Binary, device: to
     return {"loss": total / images, "images": images, "seconds": seconds, "data_wait": waited / seconds}
 
 
-def _step(run: Run, windows: torch.Tensor, labels: torch.Tensor, loss: Loss, task: Binary, device: torch.device, amp: str, clip: float | None) -> float:
+def _step(
+    run: Run,
+    windows: torch.Tensor,
+    labels: torch.Tensor,
+    loss: Loss,
+    task: Binary,
+    device: torch.device,
+    amp: str,
+    clip: float | None,
+) -> float:
     target, valid = (torch.from_numpy(array).to(device, torch.float32) for array in task.encode_target(labels.numpy()))
     with autocast(device, amp):
         logits = run.network(windows)

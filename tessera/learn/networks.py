@@ -75,15 +75,24 @@ def load_encoder(encoder: nn.Module, path: Path) -> None:
     """
     if not path.is_file():
         raise InputError(f"weights {path}: no such file; give imagenet, a local file, or null for random weights")
-    state = load_file(path) if path.suffix == ".safetensors" else torch.load(path, map_location="cpu", weights_only=True)
+    state = (
+        load_file(path) if path.suffix == ".safetensors" else torch.load(path, map_location="cpu", weights_only=True)
+    )
     state = {name: tensor for name, tensor in state.items() if not name.startswith(_HEAD)}
     for name, wanted in encoder.state_dict().items():
         given = state.get(name)
-        if given is not None and given.ndim == 4 and given.shape[1] == 3 != wanted.shape[1] and given.shape[2:] == wanted.shape[2:]:
+        if (
+            given is not None
+            and given.ndim == 4
+            and given.shape[1] == 3 != wanted.shape[1]
+            and given.shape[2:] == wanted.shape[2:]
+        ):
             count = wanted.shape[1]
             state[name] = given.repeat(1, -(-count // 3), 1, 1)[:, :count] * (3 / count)
     try:
-        nn.Module.load_state_dict(encoder, state)  # the plain one: smp's encoders loosen it, and drop heads under names of their own
+        nn.Module.load_state_dict(
+            encoder, state
+        )  # the plain one: smp's encoders loosen it, and drop heads under names of their own
     except RuntimeError as error:
         raise InputError(f"weights {path} do not fit the encoder: {error}") from None
 

@@ -74,7 +74,9 @@ def describe(said: dict, run: Run, clock: Clock, device: torch.device) -> tuple[
 def _commit() -> str | None:
     """The commit of the working tree, with + where it has changes; None outside git."""
     try:
-        said = subprocess.run(["git", "describe", "--always", "--dirty=+", "--abbrev=40"], capture_output=True, text=True, check=True)
+        said = subprocess.run(
+            ["git", "describe", "--always", "--dirty=+", "--abbrev=40"], capture_output=True, text=True, check=True
+        )
     except (OSError, subprocess.CalledProcessError):
         return None
     return said.stdout.strip()

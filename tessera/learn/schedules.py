@@ -19,7 +19,9 @@ def cosine(steps: int, warmup: int) -> Callable[[int], float]:
 SCHEDULES = {"onecycle": onecycle, "cosine": cosine}
 
 
-def build_schedule(name: str, optimiser: torch.optim.Optimizer, steps: int, warmup: float) -> torch.optim.lr_scheduler.LambdaLR:
+def build_schedule(
+    name: str, optimiser: torch.optim.Optimizer, steps: int, warmup: float
+) -> torch.optim.lr_scheduler.LambdaLR:
     """The schedule over `steps` optimiser steps; warmup is a share of them."""
     return torch.optim.lr_scheduler.LambdaLR(optimiser, SCHEDULES[name](steps, round(steps * warmup)))
 

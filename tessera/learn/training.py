@@ -34,7 +34,14 @@ class Training:
         self.shape = Shape(model.size, model.slices, model.step)
 
     def fit(
-        self, store: PixelStore, train: pd.DataFrame, held_out: pd.DataFrame, patch_size: int, channels: int, state: Path, say: Callable[[dict], None]
+        self,
+        store: PixelStore,
+        train: pd.DataFrame,
+        held_out: pd.DataFrame,
+        patch_size: int,
+        channels: int,
+        state: Path,
+        say: Callable[[dict], None],
     ) -> Run:
         """Trains on the patches `train`, scores on the parts `held_out`; a state at `state` is gone on from.
 
@@ -52,8 +59,16 @@ class Training:
         while run.epoch < self.model.epochs:
             torch.manual_seed(np.random.SeedSequence([self.model.seed, run.epoch]).generate_state(1)[0].item())
             items.epoch = run.epoch
-            order = draw_epoch((train.positive_fraction > 0).to_numpy(), self.model.patches, self.model.positive_share, self.model.seed, run.epoch)
-            row = train_epoch(run, self._batches(items, batch, order), loss, self.task, self.device, self.amp, self.model.clip)
+            order = draw_epoch(
+                (train.positive_fraction > 0).to_numpy(),
+                self.model.patches,
+                self.model.positive_share,
+                self.model.seed,
+                run.epoch,
+            )
+            row = train_epoch(
+                run, self._batches(items, batch, order), loss, self.task, self.device, self.amp, self.model.clip
+            )
             run.epoch += 1
             row = {"epoch": run.epoch, "lr": run.schedule.get_last_lr()[0], **row, "score": None}
             if run.epoch % self.model.validate_every == 0 or run.epoch == self.model.epochs:
@@ -90,5 +105,10 @@ def windows_of(parts: pd.DataFrame, store: PixelStore, size: int) -> pd.DataFram
     rows = []
     for part in parts.itertuples():
         _, height, width = store.shape(part.image_id)
-        rows += [(part.image_id, z, y, x) for z in range(part.z0, part.z1) for y in grid(height, size, size) for x in grid(width, size, size)]
+        rows += [
+            (part.image_id, z, y, x)
+            for z in range(part.z0, part.z1)
+            for y in grid(height, size, size)
+            for x in grid(width, size, size)
+        ]
     return pd.DataFrame(rows, columns=["image_id", "z", "y", "x"])

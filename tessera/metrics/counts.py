@@ -12,7 +12,9 @@ def count(mask: np.ndarray, target: np.ndarray, valid: np.ndarray) -> np.ndarray
     """Counts (C, 3) of a predicted mask against the truth; all three arrays (C, H, W) bool."""
     axes = (-2, -1)
     true_positive = (mask & target & valid).sum(axes)
-    return np.stack([true_positive, (mask & valid).sum(axes) - true_positive, (target & valid).sum(axes) - true_positive], -1)
+    return np.stack(
+        [true_positive, (mask & valid).sum(axes) - true_positive, (target & valid).sum(axes) - true_positive], -1
+    )
 
 
 def dice(counts: np.ndarray, empty: float) -> np.ndarray:

@@ -37,7 +37,10 @@ class Predictor(NamedTuple):
         for z in range(z0, z1):
             stack = store.read_stack(image_id, z, self.model.slices, self.model.step, (0, 0, height, width))
             padded = pad(stack.transpose(2, 0, 1), plan)
-            yield {view: np.rint(self._plane(padded, plan, view, height, width) * 255).astype(np.uint8) for view in self.predict.views}
+            yield {
+                view: np.rint(self._plane(padded, plan, view, height, width) * 255).astype(np.uint8)
+                for view in self.predict.views
+            }
 
     def _plane(self, pixels: np.ndarray, plan: Plan, view: str, height: int, width: int) -> np.ndarray:
         """Probabilities (C, height, width) float32 of a padded plane (S·C, H, W) under one view."""

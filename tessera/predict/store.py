@@ -36,7 +36,9 @@ class ProbabilityStore:
         working = group[views[0]].shape[2:]
         upper, lower, share = _neighbours(np.arange(start, end), height, working[0])
         first = int(upper.min())
-        band = sum(group[view][:, depth, first : lower.max() + 1].astype(np.float32) for view in views) / np.float32(len(views))
+        band = sum(group[view][:, depth, first : lower.max() + 1].astype(np.float32) for view in views) / np.float32(
+            len(views)
+        )
         if working == (height, width):
             return band
         share = share[:, None]
@@ -46,7 +48,14 @@ class ProbabilityStore:
 
 
 def create_item(
-    file: h5py.File, item: str, image_id: str, z0: int, views: list[str], shape: tuple[int, int, int, int], original: tuple[int, int], scale: float
+    file: h5py.File,
+    item: str,
+    image_id: str,
+    z0: int,
+    views: list[str],
+    shape: tuple[int, int, int, int],
+    original: tuple[int, int],
+    scale: float,
 ) -> h5py.Group:
     """Makes the datasets of an item, shape (C, Z, H, W) at the working scale; original is (height, width)."""
     group = file.create_group(item)

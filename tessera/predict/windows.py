@@ -22,7 +22,9 @@ def plan_windows(height: int, width: int, window: int, overlap: float, multiple:
     """
     size = tuple(min(window, -(-side // multiple) * multiple) for side in (height, width))
     padded = tuple(max(side, length) for side, length in zip((height, width), size, strict=True))
-    starts = [grid(side, length, max(1, round(length * (1 - overlap)))) for side, length in zip(padded, size, strict=True)]
+    starts = [
+        grid(side, length, max(1, round(length * (1 - overlap)))) for side, length in zip(padded, size, strict=True)
+    ]
     return Plan(size, padded, [(y, x) for y in starts[0] for x in starts[1]])
 
 

@@ -11,13 +11,18 @@ from tessera.predict.predictor import Predictor
 from tessera.predict.store import create_item
 
 
-def write_predictions(path: Path, predictor: Predictor, store: PixelStore, items: pd.DataFrame, scale: float, **about: object) -> None:
+def write_predictions(
+    path: Path, predictor: Predictor, store: PixelStore, items: pd.DataFrame, scale: float, **about: object
+) -> None:
     """Predicts every item and writes a store at `path`.
 
     items: item, image_id, z0, z1, and the image's original height, width. about: attributes of the file.
     """
     views = predictor.predict.views
-    with h5py.File(path, "w") as file, tqdm(total=int((items.z1 - items.z0).sum()), desc="predict", unit="slice", disable=None) as progress:
+    with (
+        h5py.File(path, "w") as file,
+        tqdm(total=int((items.z1 - items.z0).sum()), desc="predict", unit="slice", disable=None) as progress,
+    ):
         file.attrs.update(about)
         for row in items.itertuples():
             _, height, width = store.shape(row.image_id)

@@ -40,7 +40,9 @@ def validate(path: Path, template: pd.DataFrame, shapes: dict[str, tuple[int, in
     problems += [f"id {row_id!r} has two rows" for row_id in table.iloc[:, 0][table.iloc[:, 0].duplicated()]]
     if not problems and ids != wanted:
         place = next(n for n, (a, b) in enumerate(zip(ids, wanted, strict=True)) if a != b)
-        problems.append(f"the order differs from the sample submission's at row {place + 1}: {ids[place]!r}, not {wanted[place]!r}")
+        problems.append(
+            f"the order differs from the sample submission's at row {place + 1}: {ids[place]!r}, not {wanted[place]!r}"
+        )
     if problems:
         return problems
     try:
