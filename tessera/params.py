@@ -61,7 +61,7 @@ class Data(Section):
     stratum: str | None = None
     domain: str | None = None
     sample_submission: str | None = None
-    solution: str | None = None  # the true test labels, read by the closing scoreboard alone
+    solution: str | None  # the true test labels, read by the closing scoreboard alone
 
     @model_validator(mode="after")
     def _contradictions(self) -> "Data":
@@ -105,7 +105,7 @@ class Fold(Section):
     unit: Literal["image", "part"]  # whole images, or z-blocks of volumes
     count: int = Field(ge=2)
     run: Annotated[list[int], Field(min_length=1), AfterValidator(_unique)]  # the folds to train
-    buffer: int = Field(ge=0, default=0)  # unit part: slices between training and another fold
+    buffer: int = Field(ge=0)  # unit part: slices between training and another fold
     seed: int
 
     @model_validator(mode="after")

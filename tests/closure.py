@@ -10,7 +10,10 @@ ROOT = Path(__file__).parent.parent
 
 
 def import_closure(stage: str, root: Path = ROOT) -> list[str]:
-    """The files of ours that `python -m stages.<stage>` runs, sorted, without empty __init__.py."""
+    """The files of ours that `python -m stages.<stage>` runs, sorted, without empty __init__.py.
+
+    A file beside a module with the same stem, such as report.html.jinja, is the module's.
+    """
     seen: set[Path] = set()
     waiting = [root / "stages" / f"{stage}.py"]
     while waiting:
@@ -18,7 +21,8 @@ def import_closure(stage: str, root: Path = ROOT) -> list[str]:
         if path not in seen:
             seen.add(path)
             waiting += [found for name in _imports(ast.parse(path.read_text())) if (found := _file(name, root))]
-    return sorted(path.relative_to(root).as_posix() for path in seen)
+    beside = {other for path in seen for other in path.parent.glob(f"{path.stem}.*")}
+    return sorted(path.relative_to(root).as_posix() for path in beside)
 
 
 def params_read(stage: str, root: Path = ROOT) -> list[str]:

@@ -1,0 +1,104 @@
+"""The two real competitions and the sample, each by `dvc repro` in a clone of its own.
+
+TESSERA_REAL_DATA=<folder> uv run python -m benchmarks.real [monuseg isbi2012 sample]
+"""
+
+import json
+import os
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.results import Finished, claim, clone, repro, write_results
+from tessera.decide.bootstrap import paired_interval
+from tessera.metrics.counts import DiceScore
+
+GOALS = {"monuseg": 0.79, "isbi2012": 0.81}  # cross-fitted pooled Dice from random weights
+MINUTES = 35
+HEADER = [
+    "set", "model", "cross-fitted Dice", "95 % interval", "optimistic Dice", "train img/s",
+    "train peak RSS, GiB", "minutes of `dvc repro`", "peak RSS of any stage, GiB",
+]  # fmt: skip
+
+
+def run(name: str, source: Path | None, folder: Path) -> tuple[list[list], dict, Finished]:
+    """One competition: table rows, its scores.json, and the run."""
+    clone(folder)
+    if source:
+        shutil.copy(folder / f"recipes/{name}.yaml", folder / "params.yaml")
+        (folder / "data/raw").mkdir(parents=True)
+        (folder / f"data/raw/{name}").symlink_to(source.resolve(), target_is_directory=True)
+    finished = repro(folder)
+    scores = json.loads((folder / "submissions/scores.json").read_text())
+    body = [_row(name, model, said, records(folder, model)) for model, said in scores["models"].items()]
+    body.append(_row(name, "ensemble", scores["ensemble"], []))
+    body[-1][-2:] = [f"{finished.seconds / 60:.1f}", f"{finished.peak_rss / 2**30:.1f}"]
+    return body, scores, finished
+
+
+def records(folder: Path, model: str) -> list[dict]:
+    """The run records of a model's folds."""
+    return [json.loads(path.read_text()) for path in sorted((folder / f"checkpoints/records/{model}").glob("*.json"))]
+
+
+def _row(name: str, model: str, said: dict, of_folds: list[dict]) -> list:
+    low, high = said["interval"] or (float("nan"),) * 2
+    speed = f"{np.mean([r['images_per_second'] for r in of_folds]):.1f}" if of_folds else ""
+    memory = f"{max(r['peak_rss_bytes'] for r in of_folds) / 2**30:.1f}" if of_folds else ""
+    return [
+        name,
+        model,
+        f"{said['crossfitted']:.4f}",
+        f"{low:.4f}…{high:.4f}",
+        f"{said['optimistic']:.4f}",
+        speed,
+        memory,
+        "",
+        "",
+    ]
+
+
+def depth_claim(scores: dict) -> dict:
+    """The sample: three slices minus one, paired over groups."""
+    flat, deep = (scores["models"][name] for name in ("unet_2d", "unet_25d"))
+    counts = [np.array(said["counts"]) for said in (flat, deep)]
+    low, high = paired_interval(
+        *counts, np.array(scores["rows"]["group"]), DiceScore("pooled", 1.0), resamples=10000, seed=0
+    )
+    gain = deep["crossfitted"] - flat["crossfitted"]
+    return claim(
+        "sample: 2.5D minus 2-D, paired interval over groups",
+        f"{gain:+.4f} ({low:+.4f}…{high:+.4f})",
+        "excludes 0",
+        low > 0,
+    )
+
+
+def main(names: list[str]) -> None:
+    data = os.environ.get("TESSERA_REAL_DATA")
+    if not data:
+        sys.exit("TESSERA_REAL_DATA is not set: it names the folder that holds monuseg/ and isbi2012/")
+    body, rows = [], []
+    for name in names or [*GOALS, "sample"]:
+        with tempfile.TemporaryDirectory() as temporary:
+            lines, scores, finished = run(
+                name, Path(data) / name if name in GOALS else None, Path(temporary) / "tessera"
+            )
+        body += lines
+        if name in GOALS:
+            found, minutes = scores["ensemble"]["crossfitted"], finished.seconds / 60
+            rows.append(
+                claim(f"{name}: cross-fitted pooled Dice", round(found, 4), f"≥ {GOALS[name]}", found >= GOALS[name])
+            )
+            rows.append(claim(f"{name}: minutes of `dvc repro`", round(minutes, 1), f"≤ {MINUTES}", minutes <= MINUTES))
+        else:
+            rows.append(depth_claim(scores))
+    note = "From random weights, on CPU. Scores from submissions/scores.json, speed and memory from the run records of each fold."
+    write_results("real", "Real competitions", "uv run python -m benchmarks.real", [(HEADER, body)], rows, note)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

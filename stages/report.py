@@ -1,0 +1,44 @@
+"""report: what a person looks at after a run, on one page."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+
+from stages.command import command
+from tessera import paths
+from tessera.data.manifest import read_manifest
+from tessera.data.parts import read_folds
+from tessera.data.pixels import PixelStore
+from tessera.decide.evidence import Evidence, oof_rows
+from tessera.deliver.plots import gallery
+from tessera.deliver.report import build_page, summarize_strata
+from tessera.params import load_params
+from tessera.tasks import build_task
+
+
+def main() -> None:
+    params = load_params()
+    models, run = params.tune.ensemble, params.fold.run
+    scores, folds = (json.loads(path.read_text()) for path in (paths.SCORES, paths.FOLDS_REPORT))
+    records = {model: {fold: json.loads(paths.record(model, fold).read_text()) for fold in run} for model in models}
+    histories = {model: {fold: pd.read_csv(paths.history(model, fold)) for fold in run} for model in models}
+    manifest, parts = read_manifest(paths.MANIFEST, "train"), read_folds(paths.FOLDS)
+
+    evidence = Evidence(
+        oof_rows(parts, manifest, run),
+        {model: {fold: paths.oof(model, fold) for fold in run} for model in models},
+        params.predict.views,
+        PixelStore(paths.TILES),
+        build_task(params.data.task, params.data.classes),
+    )
+    strata = summarize_strata(parts[parts.fold.isin(run)], manifest, pd.read_parquet(paths.PATCHES))
+    title = f"{Path(params.data.source).name}: {', '.join(params.data.classes)}"
+    page = build_page(title, scores, records, histories, folds, strata, gallery(evidence, scores))
+    with paths.writing(paths.REPORT) as path:
+        path.write_text(page, encoding="utf-8")
+    print(f"{paths.REPORT}, {len(page) / 1e6:.1f} MB")
+
+
+if __name__ == "__main__":
+    command(main)

@@ -1,0 +1,195 @@
+"""The report's figures: SVG of matplotlib and pictures of rows, as data: addresses that a page holds inline."""
+
+import base64
+import io
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import cv2
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from tessera.decide.decision import EVERYWHERE, Decision
+from tessera.decide.evidence import Evidence
+from tessera.errors import InputError
+from tessera.metrics.counts import count, dice
+
+# Okabe & Ito 2008: told apart by colour-blind eyes. Black is kept for "all rows".
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+STYLES = ("-", "--", ":", "-.")  # a second turn of the colours gets another style
+TRUTH, PREDICTION = "#56B4E9", "#E69F00"
+BEST, WORST = 3, 5  # rows shown
+LONG_SIDE = 700  # px of a picture; smaller images are enlarged, so that contours follow their pixels
+_JPEG = (cv2.IMWRITE_JPEG_QUALITY, 88, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444)
+_LOOK = {
+    "svg.hashsalt": "tessera", "svg.fonttype": "none", "font.family": "sans-serif", "font.size": 11,
+    "axes.spines.top": False, "axes.spines.right": False, "axes.edgecolor": "#9aa0a6", "axes.grid": True,
+    "axes.labelcolor": "#3c4043", "grid.color": "#e8eaed", "text.color": "#202124", "xtick.color": "#5f6368",
+    "ytick.color": "#5f6368", "lines.linewidth": 1.6, "legend.frameon": False, "legend.fontsize": 10,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of the gallery; `address` is its picture."""
+
+    row_id: str
+    group: str
+    stratum: str
+    dice: float
+    address: str
+
+
+def learning_curves(histories: dict[str, dict[int, pd.DataFrame]]) -> dict[str, str]:
+    """A figure a model, loss above score by epoch, a line a fold; all models share their axes' ranges.
+
+    histories: model → fold → epoch, loss, score (NaN in epochs that were not scored).
+    """
+    every = pd.concat([one for by_fold in histories.values() for one in by_fold.values()])
+    return {name: _learning_curve(by_fold, every) for name, by_fold in histories.items()}
+
+
+def _learning_curve(by_fold: dict[int, pd.DataFrame], every: pd.DataFrame) -> str:
+    with matplotlib.rc_context(_LOOK):
+        figure = Figure(figsize=(6, 5), layout="constrained")
+        upper, lower = figure.subplots(2, 1, sharex=True)
+        for number, (fold, history) in enumerate(sorted(by_fold.items())):
+            line = _line(number)
+            scored = history.dropna(subset="score")
+            upper.plot(history.epoch, history.loss, label=f"fold {fold}", **line)
+            lower.plot(scored.epoch, scored.score, marker="o", markersize=4, **line)
+        upper.set(ylabel="training loss", ylim=_range(every.loss))
+        lower.set(ylabel="score of the fold", ylim=_range(every.score), xlabel="epoch")
+        lower.xaxis.get_major_locator().set_params(integer=True)
+        _legend(upper, len(by_fold))
+        return _svg(figure)
+
+
+def threshold_curves(curves: dict[str, list[float]], decision: Decision) -> str:
+    """The score at every threshold 1…255, a line a stratum and one for all rows; what was chosen is marked.
+
+    curves: stratum or "*" → 255 scores. A hollow mark is a threshold that no stratum of these rows uses.
+    """
+    names = [EVERYWHERE, *(name for name in curves if name != EVERYWHERE)]
+    with matplotlib.rc_context(_LOOK):
+        figure = Figure(figsize=(11, 4.4), layout="constrained")
+        axes = figure.subplots()
+        for number, name in enumerate(names):
+            line = {"color": "#202124", "linestyle": "-"} if name == EVERYWHERE else _line(number - 1)
+            chosen = decision.thresholds_of(name)
+            used = name in decision.thresholds and (name != EVERYWHERE or len(decision.thresholds) == 1)
+            label = f"{'all rows' if name == EVERYWHERE else name}: {'/'.join(map(str, chosen))}"
+            axes.plot(np.arange(1, 256), curves[name], label=label, **line)
+            axes.plot(
+                chosen, np.array(curves[name])[chosen - 1], "o", markersize=8, color=line["color"],
+                markerfacecolor=line["color"] if used else "white", zorder=3,
+            )  # fmt: skip
+        axes.set(
+            xlabel="threshold (of 255)", ylabel="score", xlim=(0, 256), xticks=[1, 32, 64, 96, 128, 160, 192, 224, 255]
+        )
+        _legend(axes, len(names))
+        return _svg(figure)
+
+
+def gallery(evidence: Evidence, scores: dict) -> tuple[list[Row], list[Row]]:
+    """The best and the worst rows by Dice among those with any truth or prediction, best and worst first.
+
+    A row's mask is that of the held-out decision where there is one, so that it belongs to the cross-fitted score.
+    Raises InputError when the scores are of other rows.
+    """
+    said = scores["ensemble"]
+    if scores["rows"]["row_id"] != evidence.rows.row_id.tolist():
+        raise InputError("submissions/scores.json is of other rows than folds/folds.csv: rerun `dvc repro tune`")
+    decisions = dict.fromkeys(evidence.rows.row_id, Decision(**said["decision"]))
+    decisions |= {row_id: Decision(**one["decision"]) for one in said.get("holdouts", []) for row_id in one["rows"]}
+    if "counts" in said:
+        counts = np.array(said["counts"])
+    else:
+        counts = np.stack([count(_mask(evidence, decisions, row), *evidence.truth(row)) for row in evidence.rows.index])
+    seen = counts.sum(2) > 0  # (rows, C): truth or prediction
+    by_row = (dice(counts, 0) * seen).sum(1) / np.maximum(seen.sum(1), 1)
+    order = np.argsort(np.where(seen.any(1), by_row, np.inf), kind="stable")[: seen.any(1).sum()]
+    best = min(BEST, len(order) // 2)
+    worst = min(WORST, len(order) - best)
+    return tuple(
+        [_shown(evidence, decisions, row, by_row[row]) for row in rows] for rows in (order[::-1][:best], order[:worst])
+    )
+
+
+def _mask(evidence: Evidence, decisions: dict[str, Decision], row: int) -> np.ndarray:
+    """The mask (C, H, W) bool of a row under its decision."""
+    decision = decisions[evidence.rows.row_id[row]]
+    return decision.mask(evidence.maps(row, decision.models), evidence.rows.stratum[row])
+
+
+def _shown(evidence: Evidence, decisions: dict[str, Decision], row: int, score: float) -> Row:
+    about = evidence.rows.loc[row]
+    _, height, width = evidence.pixels.shape(about.image_id)
+    image = evidence.pixels.read_window(about.image_id, about.z, 0, 0, height, width)
+    truth, valid = evidence.truth(row)
+    address = picture(image, truth, _mask(evidence, decisions, row), valid)
+    return Row(about.row_id, about.group, about.stratum, float(score), address)
+
+
+def picture(image: np.ndarray, truth: np.ndarray, mask: np.ndarray, valid: np.ndarray) -> str:
+    """A row's image with the contours of its truth and of its prediction; what is not valid is paled.
+
+    image: (h, w, channels) uint8 at the working scale. truth, mask, valid: (C, H, W) bool at the original resolution.
+    """
+    factor = LONG_SIDE / max(truth.shape[1:])
+    height, width = (max(1, round(length * factor)) for length in truth.shape[1:])
+    shown = image[:, :, :3] if image.shape[2] >= 3 else image[:, :, :1].repeat(3, 2)
+    shrinks = height < image.shape[0]
+    canvas = cv2.resize(
+        np.ascontiguousarray(shown[:, :, ::-1]), (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    )  # fmt: skip
+    pale = ~_fit(valid.any(0), height, width)
+    canvas[pale] = canvas[pale] // 2 + 128
+    for planes, colour, thickness in ((truth, TRUTH, 5), (mask, PREDICTION, 2)):
+        for plane in planes:
+            found, _ = cv2.findContours(
+                _fit(plane, height, width).astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE
+            )
+            cv2.drawContours(canvas, found, -1, _bgr(colour), thickness, cv2.LINE_AA)
+    written, encoded = cv2.imencode(".jpg", canvas, _JPEG)
+    assert written
+    return _address("image/jpeg", encoded.tobytes())
+
+
+def _fit(plane: np.ndarray, height: int, width: int) -> np.ndarray:
+    """A plane (H, W) bool at another size: true where at least half of the covered area is."""
+    way = cv2.INTER_AREA if height < plane.shape[0] else cv2.INTER_NEAREST
+    return cv2.resize(plane.astype(np.uint8) * 255, (width, height), interpolation=way) >= 128
+
+
+def _line(number: int) -> dict[str, str]:
+    turn, place = divmod(number, len(COLOURS))
+    return {"color": COLOURS[place], "linestyle": STYLES[turn % len(STYLES)]}
+
+
+def _range(values: Iterable[float]) -> tuple[float, float]:
+    """Limits of an axis that hold all finite values, with room to both sides."""
+    low, high = np.nanmin(list(values)), np.nanmax(list(values))
+    room = 0.06 * (high - low) or 0.05
+    return float(low - room), float(high + room)
+
+
+def _legend(axes: Axes, lines: int) -> None:
+    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=min(lines, 5), handlelength=1.6, columnspacing=1.4)
+
+
+def _svg(figure: Figure) -> str:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    return _address("image/svg+xml", buffer.getvalue())
+
+
+def _address(kind: str, content: bytes) -> str:
+    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
+
+
+def _bgr(colour: str) -> tuple[int, ...]:
+    return tuple(bytes.fromhex(colour[1:]))[::-1]

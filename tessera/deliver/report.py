@@ -1,0 +1,203 @@
+"""The page a person looks at after a run: one HTML file that needs nothing but itself."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import jinja2
+import pandas as pd
+
+from tessera.data.folds import summarize
+from tessera.decide.decision import EVERYWHERE, Decision
+from tessera.deliver import plots
+
+NONE = "–"  # what is not known; never 0
+
+
+def build_page(
+    title: str,
+    scores: dict,
+    records: dict[str, dict[int, dict]],
+    histories: dict[str, dict[int, pd.DataFrame]],
+    folds: list[dict],
+    strata: dict[str, dict],
+    gallery: tuple[list[plots.Row], list[plots.Row]],
+) -> str:
+    """The page.
+
+    scores: what tune wrote. records, histories: model → fold → run record, and epochs. folds, strata: rows of
+    `summarize`. gallery: the best and the worst rows.
+    """
+    ensemble = scores["ensemble"]
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    environment.filters |= {
+        "score": _score, "interval": _interval, "signed": _signed, "number": _number, "percent": _percent,
+        "duration": _duration, "speed": _speed, "gib": _gib, "name": _name,
+    }  # fmt: skip
+    best, worst = gallery
+    models = model_rows(scores, records)
+    return environment.get_template("report.html.jinja").render(
+        title=title, metric=_metric(scores["score"]), ensemble=ensemble, notes=scores["notes"],
+        chosen_on_validation=scores["selected_on_validation"],
+        decided=decided(ensemble), models=models, gpu=any(row["gpu_memory"] for row in models), runs=_runs(records),
+        folds=fold_rows(ensemble, folds), strata=stratum_rows(ensemble, strata), worst_group=worst_group(scores),
+        curves=plots.learning_curves(histories),
+        thresholds=plots.threshold_curves(scores["curves"], Decision(**ensemble["decision"])),
+        best=best, worst=worst, truth=plots.TRUTH, prediction=plots.PREDICTION,
+    )  # fmt: skip
+
+
+def decided(said: dict) -> list[tuple[str, str, str]]:
+    """(what, chosen, range over the held-out sets' own choices or "") of a decision."""
+    decision, others = said["decision"], [one["decision"] for one in said.get("holdouts", [])]
+    lines = [
+        (f"weight of {model}", f"{weight:g}", _spread(f"{one['weights'][model]:g}" for one in others))
+        for model, weight in decision["weights"].items()
+    ]
+    own = [name for name in decision["thresholds"] if name != EVERYWHERE]
+    for name, chosen in decision["thresholds"].items():
+        what = f"threshold, {name}" if name != EVERYWHERE else "threshold, other strata" if own else "threshold"
+        seen = (_thresholds(one["thresholds"].get(name, one["thresholds"][EVERYWHERE])) for one in others)
+        lines.append((what, f"{_thresholds(chosen)} of 255", _spread(seen)))
+    return [*lines, ("minimum area", f"{decision['min_area']} px", _spread(str(one["min_area"]) for one in others))]
+
+
+def model_rows(scores: dict, records: dict[str, dict[int, dict]]) -> list[dict]:
+    """A row a model and the ensemble: scores, thresholds, and what the run records say of cost."""
+    said = [*scores["models"].items(), ("ensemble", scores["ensemble"])]
+    known = [
+        value for _, one in said for value in (one["optimistic"], one["crossfitted"], *(one.get("interval") or ()))
+    ]
+    low, high = (bound(value for value in known if value is not None) for bound in (min, max))
+    rows = []
+    for name, one in said:
+        weights = scores["ensemble"]["decision"]["weights"]
+        members = [name] if name in scores["models"] else [model for model, weight in weights.items() if weight > 0]
+        thresholds = {key or NONE: _thresholds(value) for key, value in one["decision"]["thresholds"].items()}
+        if len(thresholds) > 1:
+            del thresholds[EVERYWHERE]  # of strata that these rows have not
+        rows.append(
+            {"name": name, "thresholds": thresholds, "bar": _bar(one, low, high)}
+            | {key: one.get(key) for key in ("optimistic", "crossfitted", "interval", "reason")}
+            | _cost([records[model] for model in members])
+        )
+    return rows
+
+
+def _cost(by_model: list[dict[int, dict]]) -> dict:
+    """Parameters (of one network a model), training seconds (all folds), img/s, peak bytes and commits of models."""
+    runs = [record for by_fold in by_model for record in by_fold.values()]
+    seconds, images = (sum(record[key] for record in runs) for key in ("train_seconds", "images"))
+    gpu = [record["peak_gpu_bytes"] for record in runs if record["peak_gpu_bytes"] is not None]
+    return {
+        "parameters": sum(next(iter(by_fold.values()))["parameters"] for by_fold in by_model),
+        "seconds": seconds, "speed": images / seconds, "memory": max(record["peak_rss_bytes"] for record in runs),
+        "gpu_memory": max(gpu, default=None), "commits": sorted({_commit(record["commit"]) for record in runs}),
+    }  # fmt: skip
+
+
+def _bar(said: dict, low: float, high: float) -> dict[str, float | None]:
+    """Where scores lie between the table's lowest and highest, in % of a bar's width."""
+    values = {"honest": said["crossfitted"], "optimistic": said["optimistic"]}
+    values |= dict(zip(("start", "end"), said.get("interval") or (None, None), strict=True))
+    return {
+        key: None if value is None else round(4 + 92 * (value - low) / ((high - low) or 1), 2)
+        for key, value in values.items()
+    }
+
+
+def fold_rows(said: dict, folds: list[dict]) -> list[dict]:
+    """The folds that were run: score beside what they hold."""
+    known = {str(fold["fold"]): fold for fold in folds}
+    return [known[name] | {"score": score} for name, score in said["by_fold"].items()]
+
+
+def stratum_rows(said: dict, strata: dict[str, dict]) -> list[dict]:
+    """The strata: score beside what they hold."""
+    return [strata[name] | {"name": name, "score": score} for name, score in said["by_stratum"].items()]
+
+
+def summarize_strata(parts: pd.DataFrame, manifest: pd.DataFrame, patches: pd.DataFrame) -> dict[str, dict]:
+    """What `summarize` says of folds, said of the strata of these parts."""
+    strata = parts[["image_id"]].merge(manifest, on="image_id").stratum
+    names = sorted(set(strata))
+    numbers = strata.map(names.index).to_numpy()
+    rows = summarize(parts.assign(fold=numbers), manifest, patches, len(names))
+    return dict(zip(names, rows, strict=True))
+
+
+def worst_group(scores: dict) -> dict | None:
+    """The group with the lowest score and how many rows it has; None where groups are not known."""
+    by_group = scores["ensemble"]["by_group"]
+    if len(by_group) < 2:
+        return None
+    name = min(by_group, key=by_group.get)
+    return {"name": name, "score": by_group[name], "rows": scores["rows"]["group"].count(name), "of": len(by_group)}
+
+
+def _runs(records: dict[str, dict[int, dict]]) -> list[str]:
+    """Where the models were trained, each way once."""
+    runs = [record for by_fold in records.values() for record in by_fold.values()]
+    return sorted(
+        {f"{run['device']}, {run['threads']} thread(s), torch {run['torch']}, amp {run['amp']}" for run in runs}
+    )
+
+
+def _metric(score: dict) -> str:
+    """How the score aggregates, and what an empty row counts."""
+    over = {"pooled": "over all pixels of all rows", "per_image": "mean of the rows"}[score["average"]]
+    return f"{score['metric'].capitalize()}, {over}; {score['empty']:g} where truth and prediction are both empty."
+
+
+def _spread(chosen: Iterable[str]) -> str:
+    """The different values, in the order of first choice."""
+    return ", ".join(dict.fromkeys(chosen))
+
+
+def _thresholds(values: list[int]) -> str:
+    return "/".join(map(str, values))
+
+
+def _commit(commit: str | None) -> str:
+    """The commit's first 10 digits, with its + where the working tree had changes."""
+    return NONE if commit is None else commit[:10] + "+" * commit.endswith("+")
+
+
+def _score(value: float | None) -> str:
+    return NONE if value is None else f"{value:.4f}"
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.4f}".replace("-", "−")
+
+
+def _interval(bounds: list[float] | None) -> str:
+    return NONE if bounds is None else "{:.4f} … {:.4f}".format(*bounds)
+
+
+def _number(value: float | None) -> str:
+    return NONE if value is None else f"{value:,.0f}".replace(",", "\N{NARROW NO-BREAK SPACE}")
+
+
+def _percent(share: float) -> str:
+    return f"{share:.2%}".replace("%", "\N{NARROW NO-BREAK SPACE}%")
+
+
+def _duration(seconds: float) -> str:
+    """Seconds as h:mm:ss."""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02}:{rest:02}"
+
+
+def _speed(images: float) -> str:
+    return f"{images:.1f}" if images < 100 else _number(images)
+
+
+def _gib(size: int | None) -> str:
+    return NONE if size is None else f"{size / 2**30:.1f} GiB"
+
+
+def _name(text: str) -> str:
+    return text or NONE

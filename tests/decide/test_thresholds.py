@@ -1,0 +1,51 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from tessera.decide.decision import EVERYWHERE, Decision
+from tessera.decide.search import Search, simplex
+from tessera.decide.thresholds import offer_strata, score_curves
+from tessera.metrics.counts import DiceScore
+
+
+def _rows(*strata: str) -> pd.DataFrame:
+    return pd.DataFrame({"row_id": [f"r{number}" for number in range(len(strata))], "stratum": strata})
+
+
+@pytest.mark.parametrize(
+    ("oof", "test", "offered"),
+    [("kl", "kl", True), ("kl", "k", True), ("kl", "", True), ("kl", "kx", False), ("k", "kl", False)],
+)
+def test_thresholds_by_stratum_need_every_test_row_to_have_a_known_one(oof: str, test: str, offered: bool) -> None:
+    found, notes = offer_strata("per_stratum", _rows(*oof), _rows(*test))
+    assert found is offered
+    assert bool(notes) is not offered
+
+
+def test_an_unknown_stratum_is_told_with_its_first_row() -> None:
+    for oof in (_rows("k"), _rows("k", "")):
+        offered, (note,) = offer_strata("per_stratum", oof, _rows("k", "", "x"))
+        assert not offered
+        assert "2 of 3 test rows" in note or "1 of 3 test rows" in note
+        assert "r1" in note
+
+
+def test_global_thresholds_need_no_excuse() -> None:
+    assert offer_strata("global", _rows("k"), _rows("x")) == (False, [])
+
+
+@pytest.mark.parametrize("average", ["pooled", "per_image"])
+def test_curves_are_the_scores_at_every_threshold(memory_evidence: type, average: str) -> None:
+    rng = np.random.default_rng(0)
+    labels = rng.choice(np.array([0, 1, 255], np.uint8), (4, 7, 7))
+    maps = {name: rng.integers(0, 256, (4, 1, 7, 7), np.uint8) for name in "ab"}
+    search = Search(
+        memory_evidence(maps, labels, stratum=list("kkl") + [""]), simplex(2, 0.5), True, [0], DiceScore(average, 1.0)
+    )
+    curves = score_curves(search, {"weights": {"a": 0.5, "b": 0.5}})
+    assert set(curves) == {EVERYWHERE, "k", "l"}
+    for name, rows in ((EVERYWHERE, [0, 1, 2, 3]), ("k", [0, 1]), ("l", [2])):
+        for threshold in (1, 50, 128, 255):
+            decision = Decision({"a": 0.5, "b": 0.5}, {EVERYWHERE: [threshold]}, 0)
+            expected = search.score.of(search.count(decision, np.array(rows)))
+            assert curves[name][threshold - 1] == pytest.approx(expected)

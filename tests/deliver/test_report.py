@@ -1,0 +1,193 @@
+import re
+from functools import partial
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+
+from tessera.data.folds import summarize
+from tessera.data.pixels import PixelStore, create_image
+from tessera.decide.evidence import Evidence, oof_rows
+from tessera.decide.honest import evaluate
+from tessera.decide.search import Search, simplex
+from tessera.decide.thresholds import score_curves
+from tessera.deliver.plots import BEST, LONG_SIDE, WORST, gallery, picture
+from tessera.deliver.report import build_page, summarize_strata
+from tessera.errors import InputError
+from tessera.metrics.counts import DiceScore, dice
+from tessera.predict.store import create_item
+from tessera.tasks import Binary
+
+MODELS = ["first", "second"]
+SECTIONS = ["Score", "Models", "Folds and strata", "Learning curves", "Score by threshold", "Best and worst rows"]
+RECORD = {
+    "parameters": 1234567, "train_seconds": 90.0, "images": 4500, "images_per_second": 50.0, "device": "cpu",
+    "peak_rss_bytes": 3 * 2**30, "peak_gpu_bytes": None, "commit": "0123456789abcdef+", "threads": 2, "torch": "2.6",
+    "amp": "none",
+}  # fmt: skip
+
+
+class Run:
+    """What a run of `images` images (a group and a fold each), two slices a volume, leaves behind."""
+
+    def __init__(self, folder: Path, images: int):
+        names = [f"image_{number}" for number in range(images)]
+        self.manifest = pd.DataFrame(
+            {
+                "image_id": names, "group": [f"<g{number}>" for number in range(images)], "height": 40, "width": 56,
+                "stratum": ["kidney" if number % 2 else "liver" for number in range(images)], "slices": "0/1",
+            }
+        )  # fmt: skip
+        self.parts = pd.DataFrame(
+            {"image_id": names, "z0": 0, "z1": 2, "part_id": names, "fold": [number % 4 for number in range(images)]}
+        )
+        self.folds = sorted(set(self.parts.fold))
+        self.patches = pd.DataFrame({"image_id": names, "z": 1, "valid_fraction": 0.5, "positive_fraction": 0.25})
+        random = np.random.default_rng(0)
+        stores = {model: dict.fromkeys(self.folds, folder / f"{model}.h5") for model in MODELS}
+        files = [h5py.File(next(iter(stores[model].values())), "w") for model in MODELS]
+        with h5py.File(folder / "tiles.h5", "w") as tiles:
+            for number, name in enumerate(names):
+                labels = np.zeros((2, 40, 56), np.uint8)
+                labels[:, 8 : 12 + 4 * number, 8:40] = 1
+                labels[1, :, 50:] = 255
+                image = create_image(tiles, name, (2, 40, 56, 1), (40, 56), labelled=True)
+                image["pixels"][:] = random.integers(0, 255, (2, 40, 56, 1))
+                image["labels"][:] = labels
+                for file in files:
+                    item = create_item(file, name, name, 0, ["identity"], (1, 2, 40, 56), (40, 56), 1.0)
+                    item["identity"][0] = np.clip((labels == 1) * 120 + random.normal(60, 40, labels.shape), 0, 255)
+        for file in files:
+            file.close()
+        rows = oof_rows(self.parts, self.manifest, self.folds)
+        self.evidence = Evidence(rows, stores, ["identity"], PixelStore(folder / "tiles.h5"), Binary(["vessel"]))
+
+    def scores(self) -> dict:
+        search = Search(self.evidence, simplex(2, 0.5), True, [0, 4], DiceScore("pooled", 1.0))
+        ensemble = evaluate(search, None, 100, 0)
+        return {
+            "score": {"metric": "dice", "average": "pooled", "empty": 1.0, "direction": "max"},
+            "notes": ["a <note>"], "ensemble": ensemble, "models": dict.fromkeys(MODELS, ensemble),
+            "selected_on_validation": [], "curves": score_curves(search, ensemble["decision"]),
+            "rows": self.evidence.rows.to_dict("list"),
+        }  # fmt: skip
+
+    def page(self, scores: dict) -> str:
+        history = pd.DataFrame({"epoch": [1, 2, 3], "loss": [0.9, 0.5, 0.4], "score": [None, None, 0.7]})
+        return build_page(
+            "sample: vessel",
+            scores,
+            {model: dict.fromkeys(self.folds, RECORD) for model in MODELS},
+            {model: dict.fromkeys(self.folds, history) for model in MODELS},
+            summarize(self.parts, self.manifest, self.patches, len(self.folds)),
+            summarize_strata(self.parts, self.manifest, self.patches),
+            gallery(self.evidence, scores),
+        )
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return Run(tmp_path_factory.mktemp("run"), 6)
+
+
+@pytest.fixture(scope="module")
+def scores(run: Run) -> dict:
+    return run.scores()
+
+
+@pytest.fixture(scope="module")
+def page(run: Run, scores: dict) -> str:
+    return run.page(scores)
+
+
+def _text(page: str) -> str:
+    """What a person reads: without style, tags and doubled spaces."""
+    page = re.sub(r"<(style|svg).*?</\1>", " ", page, flags=re.S)
+    return re.sub(r"[ \n]+", " ", re.sub(r"<[^>]+>", " ", page))
+
+
+def test_the_page_needs_nothing_but_itself(page: str) -> None:
+    assert not re.search(r"https?:|<script|<link|@import|url\(", page)
+    addresses = re.findall(r'(?:src|href)="([^"]*)"', page)
+    assert len(addresses) == len(MODELS) + 1 + BEST + WORST
+    assert all(address.startswith(("data:image/svg+xml;base64,", "data:image/jpeg;base64,")) for address in addresses)
+
+
+def test_every_section_is_there(page: str) -> None:
+    assert re.findall(r"<h2>(.*?)</h2>", page) == SECTIONS
+
+
+def test_the_scores_are_those_of_tune(page: str, scores: dict) -> None:
+    said, text = scores["ensemble"], _text(page)
+    assert f"cross-fitted {said['crossfitted']:.4f} 95 % interval {said['interval'][0]:.4f} … " in text
+    assert f"optimistic {said['optimistic']:.4f}" in text
+    assert f"difference {said['optimistic'] - said['crossfitted']:+.4f}".replace("-", "−") in text
+    for name, score in said["by_stratum"].items():
+        assert f"{name} {score:.4f} 3 3 6 25.00\N{NARROW NO-BREAK SPACE}%" in text
+    worst = min(said["by_group"], key=said["by_group"].get)
+    assert f"of 6 groups: {worst.replace('<', '&lt;').replace('>', '&gt;')}" in text
+
+
+def test_costs_come_from_the_run_records(page: str) -> None:
+    weighted = "1\N{NARROW NO-BREAK SPACE}234\N{NARROW NO-BREAK SPACE}567 0:06:00 50.0 3.0 GiB 0123456789+"
+    assert weighted in _text(page)
+
+
+def test_a_missing_score_is_a_dash_with_its_reason(tmp_path: Path) -> None:
+    run = Run(tmp_path, 2)
+    scores = run.scores()
+    reason = scores["ensemble"]["reason"]
+    assert scores["ensemble"]["crossfitted"] is None
+    text = _text(run.page(scores))
+    assert f"cross-fitted – {reason}" in text
+    assert f"difference – {reason}" in text
+    assert text.count(f"– {reason} –") == len(MODELS) + 1  # the table: score, reason, no interval
+    assert "0.0000" not in text
+
+
+def test_choosing_epochs_on_the_folds_is_said(run: Run, scores: dict, page: str) -> None:
+    warning = "chose the epoch of second on these folds; the interval does not cover that choice"
+    assert warning in run.page(scores | {"selected_on_validation": ["second"]})
+    assert warning not in page
+
+
+def test_notes_and_names_are_escaped(page: str) -> None:
+    assert "a &lt;note&gt;" in page
+    assert "<g0>" not in page
+
+
+def test_the_same_run_gives_the_same_bytes(run: Run, scores: dict, page: str) -> None:
+    assert run.page(scores) == page
+
+
+def test_the_gallery_holds_the_best_and_the_worst_rows(run: Run, scores: dict) -> None:
+    by_row = dice(np.array(scores["ensemble"]["counts"]), np.nan)[:, 0]
+    best, worst = gallery(run.evidence, scores)
+    assert [row.dice for row in best] == sorted(by_row, reverse=True)[:BEST]
+    assert [row.dice for row in worst] == sorted(by_row)[:WORST]
+    numbers = dict(zip(run.evidence.rows.row_id, by_row, strict=True))
+    assert all(numbers[row.row_id] == row.dice for row in best + worst)
+
+
+def test_a_row_without_truth_and_prediction_is_not_shown(run: Run, scores: dict) -> None:
+    counts = np.array(scores["ensemble"]["counts"])
+    counts[3:] = 0
+    best, worst = gallery(run.evidence, scores | {"ensemble": scores["ensemble"] | {"counts": counts.tolist()}})
+    assert len(best) == 1
+    assert len(worst) == 2
+
+
+def test_scores_of_other_rows_are_refused(run: Run, scores: dict) -> None:
+    with pytest.raises(InputError, match="rerun `dvc repro tune`"):
+        gallery(run.evidence, scores | {"rows": {"row_id": ["another"]}})
+
+
+def test_pictures_stay_small_whatever_the_image() -> None:
+    random = np.random.default_rng(0)
+    noise = partial(random.random, (1, 1200, 2000))
+    image = random.integers(0, 255, (1200, 2000, 3), np.uint8)
+    address = picture(image, noise() > 0.5, noise() > 0.5, noise() > 0.1)
+    assert LONG_SIDE == 700
+    assert len(address) < 700_000  # eight of them and the figures stay below 6 MB

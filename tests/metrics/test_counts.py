@@ -1,0 +1,59 @@
+import numpy as np
+import pytest
+
+from tessera.metrics.counts import DiceScore, count, dice
+
+
+def _random(seed: int, shape: tuple[int, ...] = (2, 9, 7)) -> tuple[np.ndarray, ...]:
+    rng = np.random.default_rng(seed)
+    return tuple(rng.random(shape) < share for share in (0.4, 0.3, 0.8))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_count_equals_a_loop_over_pixels(seed: int) -> None:
+    mask, target, valid = _random(seed)
+    naive = np.zeros((2, 3), int)
+    for place in np.ndindex(mask.shape):
+        if valid[place]:
+            naive[place[0]] += [mask[place] and target[place], mask[place] > target[place], target[place] > mask[place]]
+    np.testing.assert_array_equal(count(mask, target, valid), naive)
+
+
+def test_ignored_pixels_are_never_counted() -> None:
+    mask, target, valid = _random(0)
+    other_mask, other_target, _ = _random(1)
+    np.testing.assert_array_equal(
+        count(mask, target, valid),
+        count(np.where(valid, mask, other_mask), np.where(valid, target, other_target), valid),
+    )
+
+
+@pytest.mark.parametrize("empty", [0.0, 0.5, 1.0])
+def test_dice_of_nothing_is_the_declared_score(empty: float) -> None:
+    counts = [[0, 0, 0], [3, 0, 0], [0, 2, 0], [0, 0, 2], [3, 1, 1]]
+    np.testing.assert_allclose(dice(counts, empty), [empty, 1, 0, 0, 0.75])
+
+
+def test_pooled_and_per_image_on_hand_numbers() -> None:
+    rows = np.array([[[1, 0, 0]], [[1, 4, 4]], [[0, 0, 0]]])  # Dice 1, 0.2 and nothing
+    assert DiceScore("pooled", 1.0).of(rows) == pytest.approx(4 / 12)
+    assert DiceScore("per_image", 1.0).of(rows) == pytest.approx((1 + 0.2 + 1) / 3)
+    assert DiceScore("per_image", 0.0).of(rows) == pytest.approx((1 + 0.2 + 0) / 3)
+
+
+@pytest.mark.parametrize(
+    ("average", "expected"), [("pooled", (4 / 8 + 0) / 2), ("per_image", ((1 + 1 / 3) / 2 + (1 + 0) / 2) / 2)]
+)
+def test_classes_are_averaged_last(average: str, expected: float) -> None:
+    rows = np.array([[[1, 0, 0], [0, 0, 0]], [[1, 2, 2], [0, 3, 3]]])
+    assert DiceScore(average, 1.0).of(rows) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("average", ["pooled", "per_image"])
+def test_statistics_add_up_over_rows(average: str) -> None:
+    rows = np.random.default_rng(0).integers(0, 9, (6, 2, 3))
+    score = DiceScore(average, 1.0)
+    halves = score.statistics(rows[:2]).sum(0) + score.statistics(rows[2:]).sum(0)
+    assert score.finish(halves).mean() == pytest.approx(score.of(rows))
+    by_hand = [dice(row, 1.0).mean() for row in rows] if average == "per_image" else dice(rows.sum(0), 1.0)
+    assert score.of(rows) == pytest.approx(np.mean(by_hand))

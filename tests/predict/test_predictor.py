@@ -1,0 +1,112 @@
+from collections.abc import Callable
+from contextlib import nullcontext
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch import nn
+
+from tessera.data.pixels import PixelStore
+from tessera.params import Model, Predict
+from tessera.predict.predictor import Predictor
+from tessera.predict.views import VIEWS
+from tessera.predict.write import write_predictions
+from tessera.tasks import Binary
+
+SIZES = {"small": (1, 20, 33), "exact": (2, 64, 32), "odd": (3, 71, 50)}
+
+
+class Pointwise(nn.Module):
+    """Equivariant under every view: each pixel alone decides; all classes but the first are offset."""
+
+    def __init__(self, channels: int, classes: int = 1, bias: float = 0.0):
+        super().__init__()
+        torch.manual_seed(channels)
+        self.mix = nn.Conv2d(channels, classes, 1)
+        nn.init.constant_(self.mix.bias, bias)
+
+    def forward(self, windows: torch.Tensor) -> torch.Tensor:
+        return self.mix(windows.float() / 64 - 2)
+
+
+class Swapped(Binary):
+    """Two paired classes that change places when an image is mirrored."""
+
+    def permutation(self, view: str) -> list[int]:
+        return [1, 0] if view == "flip_h" else [0, 1]
+
+
+@pytest.fixture
+def store(pixel_store: Callable[..., PixelStore]) -> PixelStore:
+    rng = np.random.default_rng(0)
+    return pixel_store({name: rng.integers(0, 256, (*size, 2), np.uint8) for name, size in SIZES.items()})
+
+
+def _predictor(networks: list[nn.Module], model: Model, task: Binary | None = None, **changes: object) -> Predictor:
+    predict = Predict(**{"window": 32, "overlap": 0.25, "views": list(VIEWS)} | changes)
+    return Predictor(networks, model, predict, task or Binary(["a"]), torch.device("cpu"), nullcontext)
+
+
+@pytest.mark.parametrize("name", SIZES)
+@pytest.mark.parametrize("slices", [1, 3])
+def test_an_equivariant_network_gives_the_same_map_under_every_view(
+    store: PixelStore, model: Callable[..., Model], name: str, slices: int
+) -> None:
+    network = Pointwise(2 * slices)
+    depth, height, width = SIZES[name]
+    for z, maps in enumerate(_predictor([network], model(slices=slices)).slices(store, name, 0, depth)):
+        stack = store.read_stack(name, z, slices, 1, (0, 0, height, width)).transpose(2, 0, 1)
+        direct = network(torch.from_numpy(stack)[None]).sigmoid()[0].detach().numpy() * 255
+        assert list(maps) == list(VIEWS)
+        for values in maps.values():
+            assert values.dtype == np.uint8
+            assert values.shape == (1, height, width)
+            np.testing.assert_allclose(values, direct, atol=1)
+
+
+def test_the_networks_are_averaged(store: PixelStore, model: Callable[..., Model]) -> None:
+    networks = [Pointwise(2, bias=bias) for bias in (-1.0, 2.0)]
+    one, two, both = (
+        next(_predictor(chosen, model()).slices(store, "odd", 0, 1))["identity"].astype(float)
+        for chosen in (networks[:1], networks[1:], networks)
+    )
+    np.testing.assert_allclose(both, (one + two) / 2, atol=1.01)
+
+
+def test_paired_channels_swap_where_the_task_says_so(store: PixelStore, model: Callable[..., Model]) -> None:
+    predictor = _predictor([Pointwise(2, classes=2)], model(), Swapped(["left", "right"]))
+    maps = next(predictor.slices(store, "odd", 0, 1))
+    np.testing.assert_allclose(maps["flip_h"].astype(int), maps["identity"][::-1], atol=1)
+    np.testing.assert_allclose(maps["flip_v"].astype(int), maps["identity"], atol=1)
+
+
+def test_a_slice_is_the_same_whatever_range_it_is_asked_in(store: PixelStore, model: Callable[..., Model]) -> None:
+    predictor = _predictor([Pointwise(6)], model(slices=3))
+    whole = list(predictor.slices(store, "odd", 0, 3))
+    np.testing.assert_array_equal(next(predictor.slices(store, "odd", 2, 3))["identity"], whole[2]["identity"])
+
+
+def test_predictions_written_twice_are_the_same_bytes(
+    store: PixelStore, model: Callable[..., Model], tmp_path: Path
+) -> None:
+    items = pd.DataFrame(
+        [("small", "small", 0, 1, 20, 33), ("odd@1-3", "odd", 1, 3, 142, 100)],
+        columns=["item", "image_id", "z0", "z1", "height", "width"],
+    )
+    for name in ("one.h5", "two.h5"):
+        predictor = _predictor([Pointwise(2)], model(), views=["identity", "flip_v"])
+        write_predictions(tmp_path / name, predictor, store, items, 0.5, model="m", fold=3)
+    assert (tmp_path / "one.h5").read_bytes() == (tmp_path / "two.h5").read_bytes()
+    with h5py.File(tmp_path / "one.h5") as file:
+        assert dict(file.attrs) == {"model": "m", "fold": 3}
+        assert set(file) == {"small", "odd@1-3"}
+        item = file["odd@1-3"]
+        assert {key: item.attrs[key] for key in ("image_id", "z0", "height", "width", "scale")} == {
+            "image_id": "odd", "z0": 1, "height": 142, "width": 100, "scale": 0.5,
+        }  # fmt: skip
+        for depth, maps in enumerate(predictor.slices(store, "odd", 1, 3)):
+            for view in ("identity", "flip_v"):
+                np.testing.assert_array_equal(item[view][:, depth], maps[view])

@@ -1,0 +1,82 @@
+from pathlib import Path
+
+import cv2
+import h5py
+import numpy as np
+import pytest
+
+from tessera.errors import InputError
+from tessera.predict.store import ProbabilityStore, create_item
+
+VIEWS = ["identity", "flip_h", "rot180"]
+SIZES = [(40, 60), (41, 59), (17, 300), (1, 7)]  # original px
+
+
+def _store(path: Path, size: tuple[int, int], scale: float, z0: int = 0) -> tuple[ProbabilityStore, dict]:
+    """A store with one item of three slices and two classes; and what is in it by view."""
+    working = tuple(max(1, round(side * scale)) for side in size)
+    rng = np.random.default_rng(0)
+    maps = {view: rng.integers(0, 256, (2, 3, *working), np.uint8) for view in VIEWS}
+    with h5py.File(path, "w") as file:
+        group = create_item(file, "item", "image", z0, VIEWS, (2, 3, *working), size, scale)
+        for view, values in maps.items():
+            group[view][:] = values
+    return ProbabilityStore(path), maps
+
+
+def test_at_scale_1_the_values_come_back_exactly(tmp_path: Path) -> None:
+    store, maps = _store(tmp_path / "p.h5", (41, 59), 1.0)
+    found = store.read("item", 1, ["flip_h"])
+    assert found.dtype == np.float32
+    np.testing.assert_array_equal(found, maps["flip_h"][:, 1])
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.5])
+def test_several_views_are_averaged(tmp_path: Path, scale: float) -> None:
+    store, _ = _store(tmp_path / "p.h5", (41, 59), scale)
+    single = np.mean([store.read("item", 2, [view]) for view in VIEWS], axis=0)
+    np.testing.assert_allclose(store.read("item", 2, VIEWS), single, atol=1e-3)
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("scale", [0.5, 0.3, 0.77])
+def test_a_smaller_scale_is_enlarged_as_opencv_does(tmp_path: Path, size: tuple[int, int], scale: float) -> None:
+    store, maps = _store(tmp_path / "p.h5", size, scale)
+    found = store.read("item", 0, ["identity"])
+    for c in range(2):
+        plane = maps["identity"][c, 0].astype(np.float32)
+        expected = cv2.resize(plane, size[::-1], interpolation=cv2.INTER_LINEAR)
+        np.testing.assert_allclose(found[c], expected, atol=1e-3)
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("scale", [1.0, 0.5, 0.3])
+def test_a_band_is_exactly_that_part_of_the_whole(tmp_path: Path, size: tuple[int, int], scale: float) -> None:
+    store, _ = _store(tmp_path / "p.h5", size, scale)
+    whole = store.read("item", 1, VIEWS)
+    assert whole.shape == (2, *size)
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        start = rng.integers(0, size[0])
+        end = rng.integers(start, size[0]) + 1
+        np.testing.assert_array_equal(store.read("item", 1, VIEWS, (start, end)), whole[:, start:end])
+
+
+def test_slices_are_counted_in_the_volume(tmp_path: Path) -> None:
+    store, maps = _store(tmp_path / "p.h5", (9, 8), 1.0, z0=5)
+    np.testing.assert_array_equal(store.read("item", 6, ["identity"]), maps["identity"][:, 1])
+
+
+@pytest.mark.parametrize("z", [4, 8])
+def test_a_slice_that_the_part_has_not_is_never_read_as_another(tmp_path: Path, z: int) -> None:
+    store, _ = _store(tmp_path / "p.h5", (9, 8), 1.0, z0=5)
+    with pytest.raises((InputError, IndexError, ValueError)):
+        store.read("item", z, ["identity"])
+
+
+def test_a_missing_file_and_a_missing_item_are_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="gone.h5: no such predictions"):
+        ProbabilityStore(tmp_path / "gone.h5")
+    store, _ = _store(tmp_path / "p.h5", (9, 8), 1.0)
+    with pytest.raises(InputError, match=r"p\.h5: holds no 'other'"):
+        store.read("other", 0, ["identity"])

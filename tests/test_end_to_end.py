@@ -1,0 +1,191 @@
+"""The whole: every stage in order on a toy competition, in one process and by DVC."""
+
+import importlib
+import json
+from concurrent.futures import ThreadPoolExecutor
+
+import h5py
+import pandas as pd
+import pytest
+import yaml
+from repository import SOURCE, TOY_SAMPLE, Repository, toy_params
+
+from tessera import paths
+from tessera.data.sample import write_sample
+from tessera.errors import InputError
+
+AFTER = {"tune", "submit", "report"}
+
+
+def run_stage(name: str, *arguments) -> None:
+    importlib.import_module(f"stages.{name}").main(*arguments)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A folder in which every main() has run, and what each left before the next began."""
+    folder = tmp_path_factory.mktemp("toy")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("TESSERA_DEVICE", "cpu")
+        params = toy_params()
+        (folder / "params.yaml").write_text(yaml.safe_dump(params))
+        write_sample(folder / SOURCE, **TOY_SAMPLE)
+        for stage in ("sample", "ingest", "tile", "fold"):
+            run_stage(stage)
+        for model in params["train"]["models"]:
+            for fold in params["fold"]["run"]:
+                run_stage("train", model, fold)
+                run_stage("oof", model, fold)
+            run_stage("predict", model)
+        for stage in ("tune", "submit", "report"):
+            run_stage(stage)
+    return folder
+
+
+@pytest.fixture
+def inside(finished, monkeypatch):
+    monkeypatch.chdir(finished)
+    monkeypatch.setenv("TESSERA_DEVICE", "cpu")
+    return finished
+
+
+def test_the_submission_has_the_sample_submissions_ids_in_its_order(inside):
+    wanted = pd.read_csv(f"{SOURCE}/sample_submission.csv")
+    assert pd.read_csv(paths.SUBMISSION).id.tolist() == wanted.id.tolist()
+
+
+def test_every_slice_is_predicted_out_of_fold_once(inside):
+    parts = pd.read_csv(paths.FOLDS)
+    for fold in (0, 1):
+        with h5py.File(paths.oof("flat", fold)) as file:
+            assert set(file) == set(parts[parts.fold == fold].image_id)
+
+
+def test_scores_say_how_they_came_about(inside):
+    scores = json.loads(paths.SCORES.read_text())
+    assert scores["ensemble"]["crossfitted"] <= scores["ensemble"]["optimistic"] + 1e-9
+    assert set(scores["models"]) == {"flat", "deep"}
+    low, high = scores["ensemble"]["interval"]
+    assert low <= scores["ensemble"]["crossfitted"] <= high
+
+
+def test_the_report_needs_no_network(inside):
+    page = paths.REPORT.read_text()
+    assert 'src="http' not in page and 'href="http' not in page
+
+
+def test_nothing_half_written_is_left(inside):
+    assert not [path for path in paths.SCRATCH.rglob("*") if path.is_file()]
+
+
+def test_training_again_gives_the_same_bytes(inside):
+    before = paths.weights("deep", 0).read_bytes()
+    run_stage("train", "deep", 0)
+    assert paths.weights("deep", 0).read_bytes() == before
+
+
+@pytest.mark.parametrize("finished_epochs", [1, 2])
+def test_a_killed_training_goes_on_after_its_last_epoch(inside, monkeypatch, finished_epochs):
+    """Killed right after an epoch was saved, the rerun neither repeats it nor ends elsewhere."""
+    from tessera.learn.record import Clock
+
+    before, said = paths.weights("deep", 0).read_bytes(), []
+
+    def say(self, row):
+        said.append(row["epoch"])
+        if len(said) == finished_epochs:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Clock, "say", say)
+    with pytest.raises(KeyboardInterrupt):
+        run_stage("train", "deep", 0)
+    run_stage("train", "deep", 0)
+    assert said == [1, 2]
+    assert paths.weights("deep", 0).read_bytes() == before
+
+
+def test_oof_refuses_a_checkpoint_that_saw_the_part(inside):
+    own = paths.weights("deep", 1).read_bytes()
+    paths.weights("deep", 1).write_bytes(paths.weights("deep", 0).read_bytes())
+    try:
+        with pytest.raises(InputError, match="has seen what it should predict"):
+            run_stage("oof", "deep", 1)
+    finally:
+        paths.weights("deep", 1).write_bytes(own)
+
+
+def test_submit_refuses_scores_that_its_own_csv_does_not_give(inside):
+    text = paths.SCORES.read_text()
+    scores = json.loads(text)
+    scores["ensemble"]["crossfitted"] += 1e-6
+    paths.SCORES.write_text(json.dumps(scores))
+    before = paths.SUBMISSION.read_bytes()
+    try:
+        with pytest.raises(InputError, match="read back scores"):
+            run_stage("submit")
+    finally:
+        paths.SCORES.write_text(text)
+    assert paths.SUBMISSION.read_bytes() == before
+
+
+def test_dvc_repeats_nothing_that_did_not_change(tmp_path):
+    """Two repositories: in one, models come, change and go; the other is fresh, without them."""
+    first, last = toy_params(), toy_params()
+    last["models"]["deep"] |= {"encoder": "tu-mobilenetv3_small_050"}
+    home = Repository.create(tmp_path / "home", first)
+    fresh = Repository.create(tmp_path / "fresh", last)
+    raw = home.raw_state()
+    with ThreadPoolExecutor(2) as pool:
+        ran, _ = pool.map(Repository.repro, (home, fresh))
+    assert ran >= {"ingest", "tile", "fold", "train@flat-0", "oof@deep-1", "predict@deep", *AFTER}
+    assert home.repro() == set(), "a second run runs nothing"
+
+    home.params["tune"]["thresholds"] = "global"
+    home.write_params()
+    assert home.repro() == AFTER, "a threshold rule"
+
+    home.params = last | {"models": last["models"] | {"extra": last["models"]["flat"] | {"seed": 5}}}
+    home.params["train"] = last["train"] | {"models": ["flat", "deep", "extra"]}
+    home.params["tune"] = last["tune"] | {"ensemble": ["flat", "deep", "extra"]}
+    home.write_params()
+    changed = {
+        f"{stage}@{model}-{fold}" for stage in ("train", "oof") for model in ("deep", "extra") for fold in (0, 1)
+    }
+    assert home.repro() == changed | {"predict@deep", "predict@extra"} | AFTER, "a changed encoder and a new model"
+
+    home.params = last
+    home.write_params()
+    assert home.repro() <= AFTER, "a removed model"
+    assert "left over and not read" in home.run("python", "-m", "stages.tune")
+    for path in (
+        paths.SUBMISSION,
+        paths.RECIPE,
+        paths.SCORES,
+        paths.TILES,
+        paths.oof("deep", 0),
+        paths.weights("deep", 0),
+    ):
+        assert home.read(path) == fresh.read(path), f"{path} differs from a fresh clone's"
+    assert home.raw_state() == raw, "the user's own data was touched"
+
+
+def test_a_fold_trained_on_a_rented_machine_comes_home(tmp_path):
+    """README: clone, pull, train one fold, push the run cache there; `dvc repro --pull` at home does not train it again."""
+    params = toy_params()
+    params["train"]["models"] = params["tune"]["ensemble"] = ["flat"]
+    home = Repository.create(tmp_path / "home", params)
+    home.run("dvc", "remote", "add", "-d", "storage", str(tmp_path / "storage"))
+    home.repro("fold")
+    home.run("dvc", "push")
+    home.commit()
+
+    rented = home.clone(tmp_path / "rented")
+    rented.run("dvc", "pull", "--allow-missing")
+    assert rented.repro("-s", "train@flat-0") == {"train@flat-0"}
+    rented.run("dvc", "push", "--run-cache")
+
+    said = home.run("dvc", "repro", "--pull", "train@flat-0")
+    assert "Running stage 'train@flat-0'" not in said
+    for path in (paths.weights("flat", 0), paths.record("flat", 0)):
+        assert home.read(path) == rented.read(path)

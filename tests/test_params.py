@@ -1,0 +1,142 @@
+import copy
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tessera.errors import InputError
+from tessera.params import Data, load_params
+
+SHIPPED = Path(__file__).parent.parent / "params.yaml"
+DELETE = object()
+
+
+def _load(tmp_path: Path, changes: dict[str, object]):
+    """The shipped params with some keys, by dotted path, changed or deleted."""
+    values = copy.deepcopy(yaml.safe_load(SHIPPED.read_text()))
+    for key, value in changes.items():
+        *sections, last = key.split(".")
+        section = values
+        for name in sections:
+            section = section[name]
+        if value is DELETE:
+            del section[last]
+        else:
+            section[last] = value
+    path = tmp_path / "params.yaml"
+    path.write_text(yaml.safe_dump(values, sort_keys=False))
+    return load_params(path)
+
+
+def test_the_shipped_params_load() -> None:
+    params = load_params(SHIPPED)
+    assert set(params.train.models) == set(params.models)
+    assert params.models["unet_25d"].half_depth == 1
+
+
+def test_the_schema_says_what_the_shipped_file_does_not() -> None:
+    model = load_params(SHIPPED).models["unet_2d"]
+    assert (model.keep, model.weight_decay, model.warmup) == ("last", 0.01, 0.1)
+
+
+WRONG = [
+    # unknown keys, with the nearest known one
+    ({"foldd": 1}, ["foldd", "did you mean 'fold'", "submit"]),
+    ({"tile.strides": 3}, ["tile.strides = 3", "did you mean 'stride'", "keep_empty"]),
+    ({"models.unet_2d.epoch": 3}, ["models.unet_2d.epoch = 3", "did you mean 'epochs'", "batch"]),
+    ({"models.unet_2d.augment.flips": True}, ["models.unet_2d.augment.flips", "did you mean 'flip'"]),
+    # missing keys
+    ({"score": DELETE}, ["score is missing"]),
+    ({"fold.seed": DELETE}, ["fold.seed is missing"]),
+    ({"models.unet_25d.lr": DELETE}, ["models.unet_25d.lr is missing"]),
+    # types and ranges
+    ({"fold.count": "many"}, ["fold.count = 'many'", "integer"]),
+    ({"fold.count": 2.5}, ["fold.count = 2.5", "integer"]),
+    ({"fold.count": 1}, ["fold.count = 1", "2"]),
+    ({"fold": [1]}, ["fold", "dictionary"]),
+    ({"fold.unit": "patch"}, ["fold.unit = 'patch'", "'image' or 'part'"]),
+    ({"score.metric": "iou"}, ["score.metric = 'iou'", "'dice'"]),
+    ({"score.empty": 1.5}, ["score.empty = 1.5", "1"]),
+    ({"tile.scale": 0}, ["tile.scale = 0", "0"]),
+    ({"tile.scale": 1.5}, ["tile.scale = 1.5", "1"]),
+    ({"train.amp": "fp8"}, ["train.amp = 'fp8'", "bf16"]),
+    ({"train.models": []}, ["train.models", "at least 1"]),
+    ({"predict.window": 100}, ["predict.window = 100", "32"]),
+    ({"predict.views": ["identity", "rot90"]}, ["predict.views.1 = 'rot90'", "flip_h"]),
+    ({"data.channels": "bgr"}, ["data.channels = 'bgr'", "rgb"]),
+    ({"data.classes": ["a", "b"]}, ["data.classes", "1"]),
+    ({"models.Unet-2D": {}}, ["models.Unet-2D"]),
+    ({"models.unet_2d.lr": -1}, ["models.unet_2d.lr = -1", "0"]),
+    ({"fold.seed": -1}, ["fold.seed = -1"]),
+    ({"tune.min_area": [-1]}, ["tune.min_area", "-1"]),
+    # contradictions, one a validator
+    ({"data.train_masks": "m/{image_id}.png"}, ["data", "exactly one of train_masks and train_rle"]),
+    ({"data.train_rle": DELETE}, ["data", "exactly one of train_masks and train_rle"]),
+    ({"data.ignore": 1}, ["data", "positive and ignore are both 1"]),
+    ({"data.train_images": "train/*.tif"}, ["data", "train_images must hold {image_id} once", "train/*.tif"]),
+    ({"data.test_images": "{image_id}/{image_id}.tif"}, ["data", "test_images must hold {image_id} once"]),
+    ({"data.meta": []}, ["data", "group, stratum and domain are columns of `meta`"]),
+    ({"tile.stride": 200}, ["tile", "stride 200 > size 128"]),
+    ({"tile.percentiles": [99, 1]}, ["tile", "percentiles must rise", "99"]),
+    ({"fold.run": [0, 3]}, ["fold", "run names fold 3", "0…2"]),
+    ({"fold.run": [0, 0]}, ["fold.run", "one thing twice"]),
+    ({"predict.views": ["flip_h", "flip_h"]}, ["predict.views", "one thing twice"]),
+    ({"models.unet_2d.size": 100}, ["models.unet_2d", "multiple of 32", "next is 128"]),
+    ({"models.unet_2d.slices": 4}, ["models.unet_2d", "slices must be odd", "4"]),
+    ({"models.unet_2d.loss": {"bce": 0}}, ["models.unet_2d", "weights above 0"]),
+    ({"models.unet_2d.loss": {}}, ["models.unet_2d", "loss needs names"]),
+    ({"tune.step": 0.3}, ["tune", "step must divide 1, got 0.3"]),
+    ({"train.models": ["unet_2d", "unet_3d"]}, ["train.models names 'unet_3d'", "unet_2d, unet_25d"]),
+    ({"train.models": ["unet_2d"]}, ["tune.ensemble names 'unet_25d'", "must be one of unet_2d"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("changes", "said"), WRONG, ids=lambda value: str(value)[:60])
+def test_a_wrong_key_stops_with_its_full_path(tmp_path: Path, changes: dict, said: list[str]) -> None:
+    with pytest.raises(InputError) as error:
+        _load(tmp_path, changes)
+    for piece in said:
+        assert piece in str(error.value)
+
+
+def test_all_wrong_keys_are_listed_at_once(tmp_path: Path) -> None:
+    with pytest.raises(InputError) as error:
+        _load(tmp_path, {"fold.count": 1, "tile.sise": 3, "score.empty": DELETE})
+    for key in ("fold.count", "tile.sise", "score.empty"):
+        assert key in str(error.value)
+
+
+@pytest.mark.parametrize("text", ["", "- a\n", "fold: [1\n", "a: b: c\n"])
+def test_a_file_that_is_no_mapping_is_named(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text(text)
+    with pytest.raises(InputError, match="params.yaml"):
+        load_params(path)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="nowhere.yaml: cannot be read"):
+        load_params(tmp_path / "nowhere.yaml")
+
+
+def test_numbers_in_scientific_notation_without_a_dot_are_numbers(tmp_path: Path) -> None:
+    assert _load(tmp_path, {"models.unet_2d.lr": "1e-3"}).models["unet_2d"].lr == 1e-3  # YAML 1.1 reads 1e-3 as text
+
+
+def test_a_section_cannot_be_changed_later() -> None:
+    params = load_params(SHIPPED)
+    with pytest.raises(ValueError, match="frozen"):
+        params.fold.count = 7
+
+
+def test_masks_and_no_meta_are_enough() -> None:
+    data = Data(
+        source="s",
+        task="binary",
+        classes=["a"],
+        channels="rgb",
+        train_images="{image_id}.png",
+        train_masks="m_{image_id}.png",
+        solution=None,
+    )
+    assert (data.group, data.positive, data.ignore) == (None, 1, None)

@@ -1,0 +1,98 @@
+import numpy as np
+import pytest
+
+from tessera import rle
+from tessera.errors import InputError
+
+CODINGS = [(order, base) for order in ("column", "row") for base in (0, 1)]
+
+
+def _masks() -> list[np.ndarray]:
+    """Empty, full, corners and noise of many densities, on square, flat and tall shapes."""
+    rng = np.random.default_rng(0)
+    shapes = [(1, 1), (1, 9), (9, 1), (5, 5), (7, 13), (64, 17)]
+    masks = [np.full(shape, value, np.uint8) for shape in shapes for value in (0, 1)]
+    for y, x in ((0, 0), (0, -1), (-1, 0), (-1, -1)):
+        corner = np.zeros((4, 7), np.uint8)
+        corner[y, x] = 1
+        masks.append(corner)
+    noise = [rng.random(rng.integers(1, 40, 2)) < rng.random() for _ in range(60)]
+    return masks + [mask.astype(np.uint8) for mask in noise]
+
+
+def _naive_encode(mask: np.ndarray, order: str, base: int) -> str:
+    """Walks pixel by pixel."""
+    pixels = [int(v) for v in (mask.T if order == "column" else mask).reshape(-1)]
+    runs = []
+    for place, value in enumerate(pixels):
+        if value and (place == 0 or not pixels[place - 1]):
+            runs.append([place + base, 0])
+        if value:
+            runs[-1][1] += 1
+    return " ".join(f"{start} {length}" for start, length in runs)
+
+
+@pytest.mark.parametrize(("order", "base"), CODINGS)
+def test_decode_undoes_encode(order: str, base: int) -> None:
+    for mask in _masks():
+        decoded = rle.decode(rle.encode(mask, order, base), mask.shape, order, base)
+        assert decoded.dtype == np.uint8
+        np.testing.assert_array_equal(decoded, mask)
+
+
+@pytest.mark.parametrize(("order", "base"), CODINGS)
+def test_encode_equals_a_walk_over_the_pixels(order: str, base: int) -> None:
+    for mask in _masks():
+        assert rle.encode(mask, order, base) == _naive_encode(mask, order, base)
+
+
+def test_default_is_column_major_and_one_based() -> None:
+    assert rle.encode(np.array([[0, 0, 1], [1, 0, 1]])) == "2 1 5 2"
+    assert rle.encode(np.array([[0, 0, 1], [1, 0, 1]]), "row") == "3 2 6 1"
+
+
+def test_any_non_zero_value_is_foreground() -> None:
+    assert rle.encode(np.array([[0, 255, -3]])) == "2 2"
+
+
+def test_an_empty_text_is_an_empty_mask() -> None:
+    for text in ("", "  ", "\n"):
+        assert not rle.decode(text, (3, 4)).any()
+
+
+def test_runs_that_touch_are_accepted() -> None:
+    np.testing.assert_array_equal(rle.decode("1 2 3 1", (1, 4)), [[1, 1, 1, 0]])
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("1 2 3", ["3 numbers", "even"]),
+        ("1 2 x 4", ["whole numbers", "1 2 x 4"]),
+        ("1.5 2", ["whole numbers", "1.5 2"]),
+        ("1,2", ["whole numbers", "1,2"]),
+        ("nan", ["whole numbers", "nan"]),
+        ("1 2 5 0", ["run 2", "length 0"]),
+        ("5 -2", ["run 1", "length -2"]),
+        ("0 2", ["pixels 0…1", "4×5", "1…20"]),
+        ("-3 2", ["pixels -3…-2", "4×5"]),
+        ("20 2", ["pixels 20…21", "4×5", "1…20"]),
+        ("10 2 3 2", ["run 2 starts at 3", "run 1", "unsorted or overlapping"]),
+        ("3 4 5 2", ["run 2 starts at 5", "run 1", "unsorted or overlapping"]),
+        ("100 1 1 1", ["run"]),
+        ("99999999999999999999 1", ["99999999999999999999"]),
+    ],
+)
+def test_decode_refuses_and_names_the_place(text: str, said: list[str]) -> None:
+    with pytest.raises(InputError) as error:
+        rle.decode(text, (4, 5))
+    for piece in said:
+        assert piece in str(error.value)
+
+
+@pytest.mark.parametrize(("order", "base"), CODINGS)
+def test_the_last_pixel_is_inside_and_the_next_outside(order: str, base: int) -> None:
+    last = 4 * 5 - 1 + base
+    assert rle.decode(f"{last} 1", (4, 5), order, base)[-1, -1] == 1
+    with pytest.raises(InputError, match="outside"):
+        rle.decode(f"{last} 2", (4, 5), order, base)
