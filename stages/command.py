@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from tessera.errors import InputError
 from tessera.machine import VARIABLES
+from tessera.params import load_params
 
 
 def command(main: Callable[..., None]) -> None:
@@ -19,9 +20,21 @@ def command(main: Callable[..., None]) -> None:
     )
     for argument in inspect.signature(main).parameters.values():
         parser.add_argument(argument.name, type=argument.annotation)
+    arguments = vars(parser.parse_args())
     try:
-        main(**vars(parser.parse_args()))
+        _check(arguments)
+        main(**arguments)
     except InputError as error:
         sys.exit(f"\nerror: {error}")
     except KeyboardInterrupt:
         sys.exit("\ninterrupted")
+
+
+def _check(arguments: dict) -> None:
+    """Raises InputError for a model or fold that params.yaml does not declare."""
+    params = load_params()
+    for name, declared in (("model", params.train.models), ("fold", params.fold.run)):
+        if name in arguments and arguments[name] not in declared:
+            raise InputError(
+                f"{name} {arguments[name]!r} is not declared in params.yaml; there are {', '.join(map(str, declared))}"
+            )

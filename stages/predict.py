@@ -20,11 +20,12 @@ def main(model: str) -> None:
     section, task, device = params.models[model], build_task(params.data.task, params.data.classes), machine.device()
     manifest = read_manifest(paths.MANIFEST)
     channels = int(manifest.channels.iloc[0])
+    weights = [paths.weights(model, fold) for fold in params.fold.run]
+    for line in paths.undeclared(f"checkpoints/weights/{model}/*", weights):
+        print(line)
     networks = [
-        load_checkpoint(
-            paths.weights(model, fold), build_network(section, channels, task.channels, pretrained=False), device
-        )
-        for fold in params.fold.run
+        load_checkpoint(path, build_network(section, channels, task.channels, pretrained=False), device)
+        for path in weights
     ]
     predictor = Predictor(networks, section, params.predict, task, device, partial(autocast, device, params.train.amp))
     test = manifest[manifest.subset == "test"]

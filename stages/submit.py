@@ -42,6 +42,8 @@ def main() -> None:
             held_out = {row_id: Decision(**one["decision"]) for one in said["holdouts"] for row_id in one["rows"]}
             check_score(path, dialect, oof, held_out, manifest, score, said["crossfitted"])
 
+    for line in paths.undeclared("predictions/*.h5", [paths.predictions(model) for model in params.tune.ensemble]):
+        print(line)
     template = read_csv(paths.SAMPLE_SUBMISSION)
     rows = test_rows(manifest[manifest.subset == "test"]).set_index("row_id").loc[template.iloc[:, 0]].reset_index()
     test = Evidence(

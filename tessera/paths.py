@@ -41,9 +41,9 @@ def predictions(model: str) -> Path:
 
 @contextmanager
 def scratch_file(name: str) -> Iterator[Path]:
-    """Yields a path in scratch/ of this process alone; what is there afterwards is removed."""
+    """Yields a path in scratch/; what is there afterwards is removed. A killed stage's file is overwritten by its rerun."""
     SCRATCH.mkdir(exist_ok=True)
-    temporary = SCRATCH / f"{os.getpid()}-{name}"
+    temporary = SCRATCH / name
     try:
         yield temporary
     finally:

@@ -85,6 +85,8 @@ WRONG = [
     ({"models.unet_2d.slices": 4}, ["models.unet_2d", "slices must be odd", "4"]),
     ({"models.unet_2d.loss": {"bce": 0}}, ["models.unet_2d", "weights above 0"]),
     ({"models.unet_2d.loss": {}}, ["models.unet_2d", "loss needs names"]),
+    ({"models.unet_2d.augment": {"saturation": 10}}, ["models.unet_2d", "saturation", "rgb"]),  # the data are grey
+    ({"data.channels": "rgb", "models.unet_25d.augment": {"hue": 10}}, ["models.unet_25d", "hue", "slices"]),
     ({"tune.step": 0.3}, ["tune", "step must divide 1, got 0.3"]),
     ({"train.models": ["unet_2d", "unet_3d"]}, ["train.models names 'unet_3d'", "unet_2d, unet_25d"]),
     ({"train.models": ["unet_2d"]}, ["tune.ensemble names 'unet_25d'", "must be one of unet_2d"]),

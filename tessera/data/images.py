@@ -42,10 +42,17 @@ def _read(path: Path) -> np.ndarray:
         return _read_tiff(path)
     if suffix in _END_MARKERS and _END_MARKERS[suffix] not in data[-1024:]:
         raise InputError(f"{path}: is truncated ({len(data)} bytes, no end marker)")
-    pixels = np.load(path, allow_pickle=False) if suffix == ".npy" else _decode(data)
+    pixels = _load_npy(path) if suffix == ".npy" else _decode(data)
     if pixels is None or pixels.ndim not in (2, 3):
         raise InputError(f"{path}: cannot be decoded as one image")
     return np.atleast_3d(pixels)
+
+
+def _load_npy(path: Path) -> np.ndarray | None:
+    try:
+        return np.load(path, allow_pickle=False)
+    except (ValueError, EOFError):
+        return None
 
 
 def _decode(data: bytes) -> np.ndarray | None:

@@ -66,7 +66,7 @@ class Search:
 
     def decide(self, rows: np.ndarray, candidates: np.ndarray | None = None) -> Decision:
         """The best decision on `rows` (indices), among all weights or the `candidates` (indices of weights)."""
-        strata = sorted(set(self.strata[rows]))
+        strata = sorted(set(map(str, self.strata[rows])))
         options = [
             self._thresholds(w, rows, strata) for w in (range(len(self.weights)) if candidates is None else candidates)
         ]

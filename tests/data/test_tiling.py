@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from tessera import rle
-from tessera.data.images import read_image, read_mask
+from tessera.data.images import read_image
 from tessera.data.ingest import build_manifest
 from tessera.data.pixels import PixelStore, downscale, downscale_labels, working_size
 from tessera.data.scaling import measure

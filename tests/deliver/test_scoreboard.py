@@ -1,0 +1,66 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tessera.deliver.dialects import hubmap
+from tessera.deliver.scoreboard import solution_score, table
+from tessera.errors import InputError
+from tessera.metrics.counts import DiceScore, count
+
+SAID = {
+    "optimistic": 0.81234, "crossfitted": 0.79, "interval": [0.7, 0.85], "reason": None,
+    "decision": {"weights": {"a": 1.0}, "thresholds": {"*": [120], "kidney": [90]}, "min_area": 16},
+}  # fmt: skip
+UNFITTED = SAID | {"crossfitted": None, "interval": None, "reason": "1 group(s): cross-fitting needs three"}
+
+
+def _scores(**changes: object) -> dict:
+    return {"models": {"unet": SAID}, "ensemble": SAID, "selected_on_validation": [], "notes": []} | changes
+
+
+def test_a_line_a_model_and_the_ensemble_with_all_that_was_chosen() -> None:
+    head, *lines = table(_scores()).splitlines()
+    assert "optimistic" in head
+    assert [line.split()[0] for line in lines] == ["unet", "ensemble"]
+    for line in lines:
+        for piece in ("0.8123", "0.7900", "0.7000…0.8500", "* 120", "kidney 90", "16 px"):
+            assert piece in line
+
+
+def test_an_absent_score_is_a_dash_with_its_reason() -> None:
+    said = table(_scores(ensemble=UNFITTED)).splitlines()
+    assert said[2].split()[2:4] == ["–", "–"]
+    assert said[3] == "cross-fitted: – (1 group(s): cross-fitting needs three)"
+
+
+def test_a_choice_of_epochs_on_the_folds_is_said() -> None:
+    assert "keep: best chose the epoch of unet" in table(_scores(selected_on_validation=["unet"]))
+    assert "keep: best" not in table(_scores())
+
+
+def test_notes_come_last() -> None:
+    assert table(_scores(notes=["one", "two"])).splitlines()[-2:] == ["one", "two"]
+
+
+def _write(path: Path, masks: dict[str, np.ndarray]) -> Path:
+    hubmap.write(path, ["id", "rle"], masks.items())
+    return path
+
+
+@pytest.mark.parametrize("average", ["pooled", "per_image"])
+def test_the_solution_scores_rows_by_id(tmp_path: Path, average: str) -> None:
+    rng = np.random.default_rng(0)
+    found = {name: rng.random((1, 5, 7)) < 0.4 for name in "abc"}
+    truth = {name: rng.random((1, 5, 7)) < 0.4 for name in "cab"}  # in another order
+    shapes, score = dict.fromkeys("abc", (5, 7)), DiceScore(average, 1.0)
+    expected = score.of(np.stack([count(found[name], truth[name], np.ones((1, 5, 7), bool)) for name in "abc"]))
+    files = _write(tmp_path / "submission.csv", found), _write(tmp_path / "solution.csv", truth)
+    assert solution_score(*files, hubmap, shapes, score) == pytest.approx(expected)
+
+
+def test_a_solution_without_a_row_is_named(tmp_path: Path) -> None:
+    mask = np.ones((1, 2, 3), bool)
+    files = _write(tmp_path / "submission.csv", {"a": mask, "b": mask}), _write(tmp_path / "solution.csv", {"a": mask})
+    with pytest.raises(InputError, match=r"solution\.csv.*'b'"):
+        solution_score(*files, hubmap, {"a": (2, 3), "b": (2, 3)}, DiceScore("pooled", 1.0))

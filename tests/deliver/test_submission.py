@@ -1,0 +1,97 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+
+from tessera.data.pixels import PixelStore
+from tessera.decide.decision import EVERYWHERE, Decision
+from tessera.decide.evidence import Evidence, oof_rows, test_rows
+from tessera.decide.honest import evaluate
+from tessera.decide.search import Search, simplex
+from tessera.deliver.dialects import hubmap
+from tessera.deliver.submission import check_score, masks, shapes_of
+from tessera.errors import InputError
+from tessera.metrics.counts import DiceScore
+from tessera.predict.store import create_item
+from tessera.tasks import Binary
+
+rows_of_test = test_rows  # pytest would collect the function under its own name
+del test_rows
+VIEWS = ["identity", "flip_v"]
+MANIFEST = pd.DataFrame(
+    [(name, f"p{number}", "kl"[number % 2], 12 + number, 15, 2, "0/1") for number, name in enumerate("abc")],
+    columns=["image_id", "group", "stratum", "height", "width", "depth", "slices"],
+)
+PARTS = pd.DataFrame(
+    [(name, 0, 2, fold, name) for fold, name in enumerate("abc")], columns=["image_id", "z0", "z1", "fold", "part_id"]
+)
+
+
+@pytest.fixture
+def evidence(pixel_store: Callable[..., PixelStore], tmp_path: Path) -> Evidence:
+    """Real stores of two models and three folds, at half the resolution of the truth."""
+    rng = np.random.default_rng(0)
+    pixels = pixel_store(
+        {row.image_id: np.zeros((2, row.height, row.width, 1), np.uint8) for row in MANIFEST.itertuples()}
+    )
+    stores = {}
+    for model in ("one", "two"):
+        for part in PARTS.itertuples():
+            height, width = MANIFEST.set_index("image_id").loc[part.image_id, ["height", "width"]]
+            path = tmp_path / f"{model}_{part.fold}.h5"
+            with h5py.File(path, "w") as file:
+                shape = (1, 2, height // 2, width // 2)
+                group = create_item(file, part.part_id, part.image_id, 0, VIEWS, shape, (height, width), 0.5)
+                for view in VIEWS:
+                    group[view][:] = rng.integers(0, 256, shape)
+            stores.setdefault(model, {})[part.fold] = path
+    return Evidence(oof_rows(PARTS, MANIFEST, [0, 1, 2]), stores, VIEWS, pixels, Binary(["a"]))
+
+
+def test_rows_are_the_slices_of_the_parts_that_were_run() -> None:
+    rows = oof_rows(PARTS, MANIFEST, [0, 2])
+    assert rows.row_id.tolist() == ["a_0", "a_1", "c_0", "c_1"]
+    assert rows.fold.tolist() == [0, 0, 2, 2]
+    assert rows.group.tolist() == ["p0", "p0", "p2", "p2"]
+    blocks = pd.DataFrame([("a", z, z + 1, z, f"a@{z}-{z + 1}") for z in (0, 1)], columns=PARTS.columns)
+    of_parts = oof_rows(blocks, MANIFEST, [0, 1])
+    assert of_parts.row_id.tolist() == ["a_0", "a_1"]
+    assert of_parts.group.tolist() == ["a@0-1", "a@1-2"]  # one image in several parts: each its own group
+    assert set(rows_of_test(MANIFEST).fold) == {-1}
+
+
+def test_maps_are_at_the_truths_resolution_and_ignored_pixels_not_valid(evidence: Evidence) -> None:
+    for row in evidence.rows.index:
+        target, valid = evidence.truth(row)
+        assert evidence.maps(row, ["two"]).shape == (1, *target.shape)
+        labels = evidence.pixels.read_truth(*evidence.rows.loc[row, ["image_id", "z"]])
+        np.testing.assert_array_equal(valid[0], labels != 255)
+
+
+@pytest.mark.parametrize("average", ["pooled", "per_image"])
+def test_both_scores_equal_the_submission_read_back(evidence: Evidence, tmp_path: Path, average: str) -> None:
+    score = DiceScore(average, 1.0)
+    said = evaluate(Search(evidence, simplex(2, 0.25), True, [0, 4], score), None, 100, 0)
+    final = dict.fromkeys(evidence.rows.row_id, Decision(**said["decision"]))
+    crossed = {row_id: Decision(**one["decision"]) for one in said["holdouts"] for row_id in one["rows"]}
+    for decisions, printed in ((final, said["optimistic"]), (crossed, said["crossfitted"])):
+        check_score(tmp_path / "oof.csv", hubmap, evidence, decisions, MANIFEST, score, printed)
+        with pytest.raises(InputError, match=r"read back scores .* rerun `dvc repro"):
+            check_score(tmp_path / "oof.csv", hubmap, evidence, decisions, MANIFEST, score, printed + 1e-6)
+
+
+def test_each_row_is_decided_by_its_own_decision_and_stratum(evidence: Evidence) -> None:
+    low, high = Decision({"one": 1.0}, {EVERYWHERE: [1], "l": [255]}, 0), Decision({"two": 1.0}, {EVERYWHERE: [255]}, 0)
+    decisions = {row_id: low if number % 2 else high for number, row_id in enumerate(evidence.rows.row_id)}
+    found = dict(masks(evidence, decisions))
+    assert list(found) == evidence.rows.row_id.tolist()
+    for row, (row_id, stratum) in enumerate(zip(evidence.rows.row_id, evidence.rows.stratum, strict=True)):
+        decision = decisions[row_id]
+        np.testing.assert_array_equal(found[row_id], decision.mask(evidence.maps(row, decision.models), stratum))
+
+
+def test_shapes_are_those_of_the_images() -> None:
+    assert shapes_of(oof_rows(PARTS, MANIFEST, [1]), MANIFEST) == {"b_0": (13, 15), "b_1": (13, 15)}

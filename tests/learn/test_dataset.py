@@ -1,0 +1,147 @@
+import pickle
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from tessera.data.pixels import PixelStore
+from tessera.learn.augmentations import build_augmentation
+from tessera.learn.dataset import Shape, Windows, draw_epoch
+from tessera.params import Augment
+
+AUGMENT = Augment(scale=0.2, rotate=20, brightness=0.2)
+PATCH = 32
+
+
+@pytest.fixture
+def store(pixel_store: Callable[..., PixelStore]) -> PixelStore:
+    rng = np.random.default_rng(0)
+    sizes = {"large": (4, 90, 120), "flat": (1, 20, 100), "tiny": (2, 9, 13)}
+    return pixel_store({name: rng.integers(0, 256, (*size, 2), np.uint8) for name, size in sizes.items()})
+
+
+def _patches(*rows: tuple[str, int, int, int]) -> pd.DataFrame:
+    return pd.DataFrame(rows, columns=["image_id", "z", "y", "x"])
+
+
+MANY = _patches(("large", 0, 0, 0), ("large", 3, 58, 88), ("large", 2, 30, 40), ("flat", 0, 0, 68), ("tiny", 1, 0, 0))
+
+
+def _windows(store: PixelStore, patches: pd.DataFrame = MANY, augment: bool = True, **changes: object) -> Windows:
+    augmentation = build_augmentation(AUGMENT) if augment else None
+    return Windows(
+        store, patches, PATCH, **{"shape": Shape(32, 3, 1), "augmentation": augmentation, "seed": 5} | changes
+    )
+
+
+def _same(one: tuple, other: tuple) -> bool:
+    return all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+def test_items_are_uint8_windows_of_one_size(store: PixelStore) -> None:
+    for augment in (True, False):
+        for image, labels in (_windows(store, augment=augment)[index] for index in range(len(MANY))):
+            assert (image.shape, image.dtype) == ((6, 32, 32), torch.uint8)
+            assert (labels.shape, labels.dtype) == ((32, 32), torch.uint8)
+            assert set(labels.unique().tolist()) <= {0, 1, 255}
+
+
+@pytest.mark.parametrize("size", [32, 64])
+def test_without_augmentation_the_window_lies_around_the_patch(store: PixelStore, size: int) -> None:
+    image, labels = _windows(store, _patches(("large", 2, 30, 40)), augment=False, shape=Shape(size, 3, 1))[0]
+    y, x = 30 + PATCH // 2 - size // 2, 40 + PATCH // 2 - size // 2
+    pixels = store.file["large"]["pixels"][1:4, y : y + size, x : x + size]
+    np.testing.assert_array_equal(image, pixels.transpose(0, 3, 1, 2).reshape(6, size, size))
+    np.testing.assert_array_equal(labels, store.file["large"]["labels"][2, y : y + size, x : x + size])
+
+
+def test_an_item_depends_on_seed_epoch_and_index_alone(store: PixelStore) -> None:
+    windows = _windows(store)
+    items = [windows[index] for index in range(len(windows))]
+    other = pickle.loads(pickle.dumps(_windows(store).store))  # as in a loader process
+    again = _windows(other)
+    np.random.seed(3)
+    torch.manual_seed(3)
+    for index in reversed(range(len(again))):
+        assert _same(again[index], items[index])
+
+
+@pytest.mark.parametrize("change", ["seed", "epoch"])
+def test_another_seed_or_epoch_changes_items(store: PixelStore, change: str) -> None:
+    first, second = _windows(store), _windows(store)
+    setattr(second, change, 6)
+    assert not all(_same(first[index], second[index]) for index in range(len(MANY)))
+
+
+def test_equal_patches_at_two_indices_are_changed_differently(store: PixelStore) -> None:
+    windows = _windows(store, _patches(*[("large", 2, 30, 40)] * 8))
+    assert len({windows[index][0].numpy().tobytes() for index in range(8)}) > 1
+
+
+def test_moved_windows_stay_within_a_quarter_and_inside_the_image(store: PixelStore) -> None:
+    def keep(image: np.ndarray, labels: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        return image, labels
+
+    windows = _windows(
+        store, _patches(("large", 0, 30, 40), ("large", 0, 58, 88)), augmentation=keep, shape=Shape(32, 1, 1)
+    )
+    pixels = store.file["large"]["pixels"][0].transpose(2, 0, 1)
+    places = set()
+    for windows.epoch in range(40):
+        for index, (y, x) in enumerate(((30, 40), (58, 88))):
+            window = windows[index][0].numpy()
+            candidates = [
+                (dy, dx)
+                for dy in range(-8, 9)
+                for dx in range(-8, 9)
+                if np.array_equal(pixels[:, y + dy : y + dy + 32, x + dx : x + dx + 32], window)
+            ]
+            assert len(candidates) == 1
+            places.update((index, *place) for place in candidates)
+    assert len(places) > 20
+
+
+@pytest.mark.parametrize("name", ["flat", "tiny"])
+def test_an_image_smaller_than_the_window_is_mirrored_and_ignored_there(store: PixelStore, name: str) -> None:
+    _, height, width = store.shape(name)
+    image, labels = _windows(store, _patches((name, 0, 0, 0)), augment=False, shape=Shape(32, 1, 1))[0]
+    width = min(width, 32)
+    pixels = store.file[name]["pixels"][0, :height, :width].transpose(2, 0, 1)
+    np.testing.assert_array_equal(image, np.pad(pixels, ((0, 0), (0, 32 - height), (0, 32 - width)), mode="reflect"))
+    np.testing.assert_array_equal(labels[:height, :width], store.file[name]["labels"][0, :height, :width])
+    assert (labels[height:] == 255).all()
+    assert (labels[:, width:] == 255).all()
+
+
+# Which patches an epoch draws
+
+POSITIVE = np.array([True] * 10 + [False] * 90)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.25, 0.7, 1.0])
+@pytest.mark.parametrize("count", [8, 40, 100, 300])
+def test_an_epoch_has_the_share_of_positives_and_repeats_as_little_as_possible(share: float, count: int) -> None:
+    drawn = draw_epoch(POSITIVE, count, share, seed=0, epoch=0)
+    assert len(drawn) == count
+    assert POSITIVE[drawn].sum() == round(count * share)
+    times = np.bincount(drawn, minlength=100)
+    for kind in (POSITIVE, ~POSITIVE):
+        assert times[kind].max() - times[kind].min() <= 1
+
+
+def test_without_a_share_every_patch_comes_once() -> None:
+    assert sorted(draw_epoch(POSITIVE, None, None, 0, 0)) == list(range(100))
+
+
+@pytest.mark.parametrize("positive", [np.ones(7, bool), np.zeros(7, bool)])
+def test_patches_of_one_kind_are_all_there_is_to_draw(positive: np.ndarray) -> None:
+    assert sorted(draw_epoch(positive, 7, 0.5, 0, 0)) == list(range(7))
+
+
+def test_seed_and_epoch_alone_decide_the_draw() -> None:
+    first = draw_epoch(POSITIVE, 40, 0.5, seed=1, epoch=2)
+    np.testing.assert_array_equal(first, draw_epoch(POSITIVE, 40, 0.5, seed=1, epoch=2))
+    for seed, epoch in ((1, 3), (2, 2), (2, 1)):
+        assert not np.array_equal(first, draw_epoch(POSITIVE, 40, 0.5, seed, epoch))
