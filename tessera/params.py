@@ -16,6 +16,7 @@ from tessera.errors import InputError
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]+$")]  # becomes a file name and a DVC stage name
 Share = Annotated[float, Field(ge=0, le=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
 
 def _unique(values: list) -> list:
@@ -36,7 +37,7 @@ class Sample(Section):
     test_patients: int = Field(ge=1)
     volumes: int = Field(ge=1)  # per patient
     slices: int = Field(ge=1)  # per volume
-    seed: int
+    seed: Seed
 
 
 class Data(Section):
@@ -106,7 +107,7 @@ class Fold(Section):
     count: int = Field(ge=2)
     run: Annotated[list[int], Field(min_length=1), AfterValidator(_unique)]  # the folds to train
     buffer: int = Field(ge=0)  # unit part: slices between training and another fold
-    seed: int
+    seed: Seed
 
     @model_validator(mode="after")
     def _run_exists(self) -> "Fold":
@@ -156,7 +157,7 @@ class Model(Section):
     augment: Augment = Augment()
     keep: Literal["last", "best"] = "last"
     validate_every: int = Field(ge=1, default=1)  # epochs; the last one is always scored
-    seed: int = 0
+    seed: Seed = 0
 
     @model_validator(mode="after")
     def _contradictions(self) -> "Model":
@@ -166,6 +167,8 @@ class Model(Section):
             raise ValueError(f"slices must be odd, so that the middle one is predicted; got {self.slices}")
         if not self.loss or min(self.loss.values()) <= 0:
             raise ValueError(f"loss needs names with weights above 0, got {self.loss}")
+        if self.slices > 1 and (self.augment.hue or self.augment.saturation):
+            raise ValueError("augment.hue and augment.saturation change single RGB images, slices must be 1")
         return self
 
     @property
@@ -185,10 +188,12 @@ class Predict(Section):
 class Tune(Section):
     ensemble: Names
     thresholds: Literal["global", "per_stratum"]
-    min_area: Annotated[list[int], Field(min_length=1)]  # candidates, original px; 0 removes nothing
+    min_area: Annotated[
+        list[Annotated[int, Field(ge=0)]], Field(min_length=1)
+    ]  # candidates, original px; 0 removes nothing
     step: float = Field(gt=0, le=1)  # of the weights on the simplex
     bootstrap: int = Field(ge=100)  # resamples of the groups
-    seed: int
+    seed: Seed
 
     @model_validator(mode="after")
     def _step_divides_one(self) -> "Tune":
@@ -222,6 +227,9 @@ class Params(Section):
             for name in names:
                 if name not in known:
                     raise ValueError(f"{key} names {name!r}; it must be one of {', '.join(known)}")
+        for name, model in self.models.items():
+            if self.data.channels == "grey" and (model.augment.hue or model.augment.saturation):
+                raise ValueError(f"models.{name}.augment: hue and saturation need data.channels rgb, which is grey")
         return self
 
 

@@ -44,7 +44,10 @@ def _runs(text: str) -> tuple[np.ndarray, np.ndarray]:
     text = text.strip()
     if text and not _RUNS.fullmatch(text):
         raise InputError(f"RLE must be whole numbers separated by spaces, found {text[:40]!r}")
-    numbers = np.array(text.split(), np.int64)
+    try:
+        numbers = np.array(text.split(), np.int64)
+    except OverflowError:
+        raise InputError(f"RLE has a number beyond any image, in {text[:40]!r}") from None
     if len(numbers) % 2:
         raise InputError(f"RLE has {len(numbers)} numbers; `start length` pairs need an even count")
     return numbers[::2], numbers[1::2]

@@ -31,13 +31,13 @@ def test_cells_are_text_and_missing_ones_empty(tmp_path: Path) -> None:
 def test_a_bad_csv_is_named(tmp_path: Path, content: bytes, said: str) -> None:
     path = tmp_path / "bad.csv"
     path.write_bytes(content)
-    with pytest.raises(InputError, match="bad.csv") as error:
+    with pytest.raises(InputError, match=r"bad\.csv") as error:
         read_csv(path, "id", "rle")
     assert said in str(error.value)
 
 
 def test_a_missing_csv_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="gone.csv: cannot be read"):
+    with pytest.raises(InputError, match=r"gone\.csv: cannot be read"):
         read_csv(tmp_path / "gone.csv")
 
 

@@ -112,12 +112,12 @@ def test_all_wrong_keys_are_listed_at_once(tmp_path: Path) -> None:
 def test_a_file_that_is_no_mapping_is_named(tmp_path: Path, text: str) -> None:
     path = tmp_path / "params.yaml"
     path.write_text(text)
-    with pytest.raises(InputError, match="params.yaml"):
+    with pytest.raises(InputError, match=r"params\.yaml"):
         load_params(path)
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="nowhere.yaml: cannot be read"):
+    with pytest.raises(InputError, match=r"nowhere\.yaml: cannot be read"):
         load_params(tmp_path / "nowhere.yaml")
 
 

@@ -15,8 +15,10 @@ def split_images(manifest: pd.DataFrame, count: int, seed: int) -> pd.DataFrame:
     if groups < count:
         raise InputError(f"fold.count is {count}, but there are {groups} groups; lower it, or use fold.unit: part")
     splitter = StratifiedGroupKFold(count, shuffle=True, random_state=seed)
+    frequent = train.stratum.map(train.stratum.value_counts()) >= count
+    strata = train.stratum.where(frequent, "")  # those rarer than folds cannot be spread evenly
     fold = np.zeros(len(train), int)
-    for number, (_, held_out) in enumerate(splitter.split(train, train.stratum, train.group)):
+    for number, (_, held_out) in enumerate(splitter.split(train, strata, train.group)):
         fold[held_out] = number
     return _parts(train, [(0, depth) for depth in train.depth], fold)
 

@@ -87,8 +87,10 @@ def _read_meta(data: "Data", problems: list[str]) -> pd.DataFrame:
     """The rows of all meta files; a second row of one id is a problem."""
     tables = [read_csv(Path(data.source) / name, data.id).assign(_place=name) for name in data.meta]
     meta = pd.concat(tables, ignore_index=True).fillna("") if tables else pd.DataFrame({data.id: [], "_place": []})
-    for row in meta[meta[data.id].duplicated()].itertuples():
-        problems.append(f"{row._place}: id {getattr(row, data.id)!r} has a second row")
+    twice = meta[meta[data.id].duplicated()]
+    problems += [
+        f"{place}: id {i!r} has a second row" for place, i in zip(twice["_place"], twice[data.id], strict=True)
+    ]
     return meta.drop_duplicates(data.id)
 
 
@@ -98,7 +100,7 @@ def _join_meta(table: pd.DataFrame, meta: pd.DataFrame, data: "Data", problems: 
     for column in filter(None, named.values()):
         if column not in meta.columns:
             problems.append(
-                f"{', '.join(data.meta)}: no column {column!r} (data.{_key(named, column)}); there are {', '.join(meta.columns[:-1])}"
+                f"{', '.join(data.meta)}: no column {column!r} (data.{_key(named, column)}); there are {', '.join(meta.columns.drop('_place'))}"
             )
     for row in table.itertuples():
         if data.meta and row.image_id not in set(meta[data.id]):
@@ -108,13 +110,13 @@ def _join_meta(table: pd.DataFrame, meta: pd.DataFrame, data: "Data", problems: 
     joined[own] = joined[own].fillna("")
     for key, column in named.items():
         values = (
-            table.image_id.map(meta.set_index(data.id)[column])
+            table.image_id.map(meta.set_index(data.id, drop=False)[column])
             if column in meta.columns
             else pd.Series("", table.index)
         )
         joined[key] = values.fillna("")
         if column in meta.columns and key != "domain":
-            lacking = joined[(joined[key] == "") & (joined.subset == TRAIN)]
+            lacking = joined[(joined[key] == "") & (joined.subset == TRAIN) & joined.image_id.isin(meta[data.id])]
             problems += [f"{', '.join(data.meta)}: image {i!r} has no {column} (data.{key})" for i in lacking.image_id]
     if data.group is None:
         joined["group"] = joined.image_id

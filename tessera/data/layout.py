@@ -42,7 +42,7 @@ def find_items(source: Path, pattern: str) -> list[Item]:
             f"{source}: no file matches {pattern!r}; put the data there or mend data.source and the pattern"
         )
     return [
-        Item(image_id, pattern.replace("{image_id}", image_id), tuple(sorted(filter(None, names), key=natural)))
+        Item(image_id, pattern.replace("{image_id}", image_id), tuple(sorted(sorted(filter(None, names)), key=natural)))
         for image_id, names in sorted(found.items())
     ]
 

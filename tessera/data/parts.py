@@ -40,7 +40,13 @@ def training_patches(
     near = np.zeros(len(patches), bool)
     for part in held_out.itertuples():
         near |= (patches.image_id == part.image_id) & (patches.z >= part.z0 - reach) & (patches.z < part.z1 + reach)
-    return patches[~near & patches.image_id.isin(parts.image_id)].reset_index(drop=True)
+    kept = patches[~near & patches.image_id.isin(parts.image_id)].reset_index(drop=True)
+    if kept.empty:
+        raise InputError(
+            f"no patch is left to train beside fold {fold}: fold.buffer {buffer} and a stack of {half_depth} slices to "
+            f"each side exclude all {len(patches)}; lower fold.buffer, slices or step, or use fewer folds"
+        )
+    return kept
 
 
 def check_patches(patches: pd.DataFrame, parts: pd.DataFrame, fold: int, buffer: int) -> None:

@@ -17,7 +17,7 @@ class Scaling(NamedTuple):
         if pixels.dtype == np.uint8 and self == IDENTITY:
             return pixels
         scaled = (pixels.astype(np.float32) - self.black) * (255 / max(self.white - self.black, 1e-6))
-        return np.rint(np.clip(scaled, 0, 255)).astype(np.uint8)
+        return np.rint(np.clip(np.nan_to_num(scaled), 0, 255)).astype(np.uint8)  # a missing value is black
 
 
 IDENTITY = Scaling(0, 255)
@@ -46,7 +46,7 @@ def measure(slices: Iterable[np.ndarray], percentiles: tuple[float, float]) -> S
             flat = pixels.ravel()
             samples.append(flat[:: max(1, flat.size // 2**20)])
     if samples:
-        return Scaling(*map(float, np.percentile(np.concatenate(samples), percentiles)))
+        return Scaling(*map(float, np.nanpercentile(np.concatenate(samples), percentiles)))
     return Scaling(*(_percentile(counts, percentile) for percentile in percentiles))
 
 

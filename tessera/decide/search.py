@@ -1,6 +1,7 @@
 """Searches weights, thresholds and the minimum area that score best on a set of rows."""
 
 import itertools
+import math
 
 import numpy as np
 from tqdm import tqdm
@@ -17,12 +18,14 @@ MOST_WEIGHTS = 5000  # combinations; beyond it a search takes hours
 def simplex(models: int, step: float) -> np.ndarray:
     """All weights (N, models) that are multiples of `step` and sum to 1. Raises InputError beyond `MOST_WEIGHTS`."""
     parts = round(1 / step)
-    combinations = [row for row in itertools.product(range(parts + 1), repeat=models - 1) if sum(row) <= parts]
-    if len(combinations) > MOST_WEIGHTS:
+    number = math.comb(parts + models - 1, models - 1)
+    if number > MOST_WEIGHTS:
         raise InputError(
-            f"tune.step {step} over {models} models gives {len(combinations)} combinations, more than {MOST_WEIGHTS}; raise tune.step"
+            f"tune.step {step} over {models} models gives {number} combinations, more than {MOST_WEIGHTS}; raise tune.step"
         )
-    return np.array([(*row, parts - sum(row)) for row in combinations]) / parts
+    bars = itertools.combinations(range(parts + models - 1), models - 1)  # stars and bars
+    edges = np.array([(-1, *row, parts + models - 1) for row in bars])
+    return (np.diff(edges) - 1) / parts
 
 
 def best_thresholds(statistics: np.ndarray, score: DiceScore) -> np.ndarray:
@@ -53,7 +56,7 @@ class Search:
     """Decides on subsets of the rows of `evidence`; reads all pixels once, when it is made."""
 
     def __init__(self, evidence: Evidence, weights: np.ndarray, per_stratum: bool, areas: list[int], score: DiceScore):
-        self.evidence, self.weights, self.areas, self.score = evidence, weights, areas, score
+        self.evidence, self.weights, self.areas, self.score = evidence, weights, sorted(areas), score
         self.strata = evidence.rows.stratum.to_numpy() if per_stratum else np.full(len(evidence.rows), EVERYWHERE)
         self.histograms = self._histograms()  # (weights, rows, C, 2, 256)
 

@@ -5,6 +5,7 @@ from types import ModuleType
 
 import numpy as np
 
+from tessera.errors import InputError
 from tessera.metrics.counts import DiceScore, count
 
 
@@ -33,5 +34,9 @@ def solution_score(
 ) -> float:
     """The score of a submission against a solution file of the same dialect."""
     truth = dict(dialect.read(solution, shapes))
-    counts = [count(mask, truth[row_id], np.ones_like(mask)) for row_id, mask in dialect.read(submission, shapes)]
+    counts = []
+    for row_id, mask in dialect.read(submission, shapes):
+        if row_id not in truth:
+            raise InputError(f"{solution}: no row for id {row_id!r}")
+        counts.append(count(mask, truth[row_id], np.ones_like(mask)))
     return score.of(np.stack(counts))

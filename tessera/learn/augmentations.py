@@ -1,6 +1,7 @@
 """Random changes of training windows. The only module that touches albumentations (2.0.8, the last MIT release)."""
 
 import os
+import random
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -24,7 +25,8 @@ def build_augmentation(augment: "Augment") -> Augmentation:
     compose = albumentations.Compose([*_geometry(augment), *_colour(augment)])
 
     def apply(image: np.ndarray, labels: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
-        compose.set_random_seed(seed)
+        # One stream for all transforms: set_random_seed would give each the same numbers, and so the same choices.
+        compose.set_random_state(np.random.default_rng(seed), random.Random(seed))
         changed = compose(image=image, mask=labels)
         return changed["image"], changed["mask"]
 
@@ -36,7 +38,7 @@ def _geometry(augment: "Augment") -> list[albumentations.BasicTransform]:
     if augment.flip:
         transforms += [albumentations.HorizontalFlip(p=0.5), albumentations.VerticalFlip(p=0.5)]
     if augment.rot90:
-        transforms.append(albumentations.RandomRotate90(p=0.75))
+        transforms.append(albumentations.RandomRotate90(p=1))
     if augment.scale or augment.rotate:
         transforms.append(
             albumentations.Affine(

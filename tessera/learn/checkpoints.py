@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
 
@@ -19,9 +19,7 @@ def save_checkpoint(path: Path, network: nn.Module, about: dict) -> None:
 
 def read_about(path: Path) -> dict:
     """What `save_checkpoint` was told. Raises InputError when the file is not there or not ours."""
-    if not path.is_file():
-        raise InputError(f"{path}: no such checkpoint; train it first: dvc repro -s train@<model>-<fold>")
-    with safe_open(path, "pt") as file:
+    with _open(path) as file:
         metadata = file.metadata() or {}
     if "tessera" not in metadata:
         raise InputError(f"{path}: was not written by the train stage")
@@ -30,10 +28,19 @@ def read_about(path: Path) -> dict:
 
 def load_checkpoint(path: Path, network: nn.Module, device: torch.device) -> nn.Module:
     """Loads the weights into `network`, which ends on `device` in evaluation mode."""
-    with safe_open(path, "pt") as file:
+    with _open(path) as file:
         state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
     try:
         network.load_state_dict(state)
     except RuntimeError as error:
         raise InputError(f"{path} does not fit the network of params.yaml; train it again ({error})") from None
     return network.to(device).eval()
+
+
+def _open(path: Path) -> safe_open:
+    if not path.is_file():
+        raise InputError(f"{path}: no such checkpoint; train it first: dvc repro -s train@<model>-<fold>")
+    try:
+        return safe_open(path, "pt")
+    except SafetensorError as error:
+        raise InputError(f"{path}: is truncated or no checkpoint ({error}); train it again") from None

@@ -1,10 +1,12 @@
 """Networks: segmentation-models-pytorch decoder × encoder, by name."""
 
+import pickle
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import segmentation_models_pytorch as smp
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
@@ -55,30 +57,29 @@ def build_network(model: "Model", channels: int, classes: int, pretrained: bool)
     if model.decoder not in DECODERS:
         raise InputError(f"decoder {model.decoder!r} is not known; there are {', '.join(DECODERS)}")
     hub = model.weights if pretrained and model.weights == "imagenet" else None
+    local = Path(model.weights) if pretrained and model.weights and not hub else None
     arguments = {"in_channels": channels * model.slices, "classes": classes, **model.arguments}
+    if local and model.encoder.startswith("tu-"):  # timm knows the names, heads and first layers of its own files
+        _read_weights(local)
+        hub, local, arguments["pretrained_cfg_overlay"] = True, None, {"file": model.weights}
     try:
         network = DECODERS[model.decoder](model.encoder, encoder_weights=hub, **arguments)
     except OSError as error:  # of the hub: no network, no such file
         raise InputError(_no_weights(model.encoder, error)) from None
     except (KeyError, ValueError, TypeError, RuntimeError, NotImplementedError) as error:
         raise InputError(f"decoder {model.decoder} × encoder {model.encoder} cannot be built: {error}") from None
-    if pretrained and model.weights and not hub:
-        load_encoder(network.encoder, Path(model.weights))
+    if local:
+        load_encoder(network.encoder, local)
     return Segmenter(network.to(memory_format=torch.channels_last), *normalisation(channels), model.slices)
 
 
 def load_encoder(encoder: nn.Module, path: Path) -> None:
     """Loads an encoder's weights from a local .safetensors or .pt file.
 
-    The first convolution's RGB weights are repeated to the input's channels and scaled by 3/channels. Raises
+    The first convolution's RGB weights are summed for one channel, else repeated to the input's channels and scaled by 3/channels. Raises
     InputError: no such file, or tensors lack or have another shape.
     """
-    if not path.is_file():
-        raise InputError(f"weights {path}: no such file; give imagenet, a local file, or null for random weights")
-    state = (
-        load_file(path) if path.suffix == ".safetensors" else torch.load(path, map_location="cpu", weights_only=True)
-    )
-    state = {name: tensor for name, tensor in state.items() if not name.startswith(_HEAD)}
+    state = {name: tensor for name, tensor in _read_weights(path).items() if not name.startswith(_HEAD)}
     for name, wanted in encoder.state_dict().items():
         given = state.get(name)
         if (
@@ -88,13 +89,25 @@ def load_encoder(encoder: nn.Module, path: Path) -> None:
             and given.shape[2:] == wanted.shape[2:]
         ):
             count = wanted.shape[1]
-            state[name] = given.repeat(1, -(-count // 3), 1, 1)[:, :count] * (3 / count)
+            repeated = given.repeat(1, -(-count // 3), 1, 1)[:, :count] * (3 / count)
+            state[name] = given.sum(1, keepdim=True) if count == 1 else repeated
     try:
         nn.Module.load_state_dict(
             encoder, state
         )  # the plain one: smp's encoders loosen it, and drop heads under names of their own
     except RuntimeError as error:
         raise InputError(f"weights {path} do not fit the encoder: {error}") from None
+
+
+def _read_weights(path: Path) -> dict[str, torch.Tensor]:
+    if not path.is_file():
+        raise InputError(f"weights {path}: no such file; give imagenet, a local file, or null for random weights")
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except (SafetensorError, pickle.UnpicklingError, EOFError, RuntimeError) as error:
+        raise InputError(f"weights {path}: cannot be read ({error})") from None
 
 
 def parameters_of(network: nn.Module) -> int:

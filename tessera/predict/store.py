@@ -33,6 +33,8 @@ class ProbabilityStore:
         height, width = int(group.attrs["height"]), int(group.attrs["width"])
         start, end = rows or (0, height)
         depth = z - int(group.attrs["z0"])
+        if not 0 <= depth < group[views[0]].shape[1]:
+            raise InputError(f"{self.path}: {item!r} has no slice {z}; it was made from other parts: rerun `dvc repro`")
         working = group[views[0]].shape[2:]
         upper, lower, share = _neighbours(np.arange(start, end), height, working[0])
         first = int(upper.min())
@@ -40,7 +42,7 @@ class ProbabilityStore:
             len(views)
         )
         if working == (height, width):
-            return band
+            return band[:, : end - start]
         share = share[:, None]
         band = band[:, upper - first] * (1 - share) + band[:, lower - first] * share
         left, right, share = _neighbours(np.arange(width), width, working[1])

@@ -116,7 +116,7 @@ def test_a_damaged_file_is_named(tmp_path: Path, kind: str, damage: str) -> None
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="gone.png: cannot be opened"):
+    with pytest.raises(InputError, match=r"gone\.png: cannot be opened"):
         read_image(tmp_path / "gone.png", "grey")
 
 

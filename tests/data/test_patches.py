@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -13,7 +15,7 @@ def test_a_grid_covers_everything_and_stays_inside(length: int, size: int, strid
     assert covered >= set(range(length))
     assert starts == sorted(set(starts))
     assert starts[-1] == max(length - size, 0)
-    assert all(b - a <= stride for a, b in zip(starts, starts[1:], strict=False))
+    assert all(b - a <= stride for a, b in pairwise(starts))
 
 
 @pytest.mark.parametrize("shape", [(40, 50), (16, 16), (10, 50), (9, 7)])

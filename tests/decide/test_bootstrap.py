@@ -50,7 +50,7 @@ def test_a_planted_difference_is_outside_0_and_none_inside(score: DiceScore) -> 
     assert 0 < low < score.of(second) - score.of(first) < high
     low, high = paired_interval(first, _counts(1), GROUPS, score, 500, seed=0)
     assert low < 0 < high
-    assert paired_interval(first, first, GROUPS, score, 500, seed=0) == [0, 0]
+    assert paired_interval(first, first.copy(), GROUPS, score, 500, seed=0) == [0, 0]
 
 
 def test_one_group_has_no_interval() -> None:

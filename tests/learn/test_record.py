@@ -27,7 +27,7 @@ def test_the_guard_knows_every_slice_that_was_listed(z: int) -> None:
     about = {"model": "m", "fold": 0} | describe_seen(_patches(a=[7, 2, 3, 1]), MANIFEST)
     part = pd.DataFrame([("a", z, z + 1, "part")], columns=["image_id", "z0", "z1", "part_id"])
     if z in (1, 2, 3, 7):
-        with pytest.raises(InputError, match="was trained on|were trained on"):
+        with pytest.raises(InputError, match="were trained on"):
             refuse_seen(about, part, MANIFEST, "part", 0)
     else:
         refuse_seen(about, part, MANIFEST, "part", 0)

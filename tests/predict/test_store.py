@@ -75,7 +75,7 @@ def test_a_slice_that_the_part_has_not_is_never_read_as_another(tmp_path: Path, 
 
 
 def test_a_missing_file_and_a_missing_item_are_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="gone.h5: no such predictions"):
+    with pytest.raises(InputError, match=r"gone\.h5: no such predictions"):
         ProbabilityStore(tmp_path / "gone.h5")
     store, _ = _store(tmp_path / "p.h5", (9, 8), 1.0)
     with pytest.raises(InputError, match=r"p\.h5: holds no 'other'"):

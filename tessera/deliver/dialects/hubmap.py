@@ -23,6 +23,8 @@ def read(path: Path, shapes: dict[str, tuple[int, int]]) -> Iterable[tuple[str, 
     """(row_id, mask (1, H, W) bool) of each row. Raises InputError for a row that cannot be decoded."""
     table = read_csv(path)
     for line, (row_id, text) in enumerate(zip(table.iloc[:, 0], table.iloc[:, 1], strict=True), 2):
+        if row_id not in shapes:
+            raise InputError(f"{path} line {line}: id {row_id!r} has no image")
         try:
             yield row_id, rle.decode(text, shapes[row_id]).astype(bool)[None]
         except InputError as error:
