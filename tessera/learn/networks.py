@@ -56,10 +56,11 @@ def build_network(model: "Model", channels: int, classes: int, pretrained: bool)
     """
     if model.decoder not in DECODERS:
         raise InputError(f"decoder {model.decoder!r} is not known; there are {', '.join(DECODERS)}")
-    hub = model.weights if pretrained and model.weights == "imagenet" else None
+    timm = model.encoder.startswith("tu-")  # an encoder of timm, whose name may say which weights
+    hub = (timm or model.weights) if pretrained and model.weights == "imagenet" else None
     local = Path(model.weights) if pretrained and model.weights and not hub else None
     arguments = {"in_channels": channels * model.slices, "classes": classes, **model.arguments}
-    if local and model.encoder.startswith("tu-"):  # timm knows the names, heads and first layers of its own files
+    if local and timm:  # which knows the names, heads and first layers of its own files
         _read_weights(local)
         hub, local, arguments["pretrained_cfg_overlay"] = True, None, {"file": model.weights}
     try:
