@@ -54,9 +54,15 @@ def repro(folder: Path, *targets: str) -> Finished:
 
 
 def write_results(
-    name: str, title: str, command: str, tables: list[tuple[list[str], list[list]]], rows: list[dict], note: str = ""
+    name: str,
+    title: str,
+    command: str,
+    tables: list[tuple[list[str], list[list]]],
+    rows: list[dict],
+    note: str = "",
+    **more: object,
 ) -> None:
-    """Writes results/<name>.md (the tables) and .json (rows of what, ours, peer, peer_name, ratio, goal, met)."""
+    """Writes results/<name>.md (the tables) and .json (rows of what, ours, peer, peer_name, ratio, goal, met; and `more`)."""
     about = {
         "command": command, "date": datetime.now(UTC).strftime("%Y-%m-%d"), "commit": commit(),
         "machine": f"{os.cpu_count()} × {processor()}", "python": platform.python_version(),
@@ -76,7 +82,9 @@ def write_results(
     text = "\n".join(lines + (["", note] if note else [])) + "\n"
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / f"{name}.md").write_text(text)
-    (RESULTS / f"{name}.json").write_text(json.dumps(about | {"rows": rows}, indent=1, ensure_ascii=False) + "\n")
+    (RESULTS / f"{name}.json").write_text(
+        json.dumps(about | {"rows": rows} | more, indent=1, ensure_ascii=False) + "\n"
+    )
     print(f"\n{text}")
 
 

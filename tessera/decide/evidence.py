@@ -10,6 +10,8 @@ from tessera.data.pixels import PixelStore
 from tessera.predict.store import ProbabilityStore
 from tessera.tasks import Binary
 
+KEPT = 2**29  # bytes of maps that stay in memory; rows beyond it are read again each time
+
 
 class Evidence:
     """Rows over stores.
@@ -23,14 +25,25 @@ class Evidence:
     ):
         self.rows, self.views, self.pixels, self.task = rows, views, pixels, task
         self.models = list(stores)
+        self._kept: dict[tuple[int, str], np.ndarray] = {}
+        self._kept_bytes = 0
         self.stores = {
             model: {fold: ProbabilityStore(path) for fold, path in paths.items()} for model, paths in stores.items()
         }
 
     def maps(self, row: int, models: list[str]) -> np.ndarray:
         """Probabilities (len(models), C, H, W) float32 in 0…255 at the original resolution, mean over views."""
+        return np.stack([self._map(row, model) for model in models])
+
+    def _map(self, row: int, model: str) -> np.ndarray:
+        if (row, model) in self._kept:
+            return self._kept[row, model]
         item, z, fold = self.rows.loc[row, ["item", "z", "fold"]]
-        return np.stack([self.stores[model][fold].read(item, z, self.views) for model in models])
+        values = self.stores[model][fold].read(item, z, self.views)
+        if self._kept_bytes + values.nbytes <= KEPT:
+            self._kept[row, model] = values
+            self._kept_bytes += values.nbytes
+        return values
 
     def truth(self, row: int) -> tuple[np.ndarray, np.ndarray]:
         """Target and valid of a row, each (C, H, W) bool, at the original resolution."""
