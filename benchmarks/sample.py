@@ -10,7 +10,7 @@ import time
 from collections import defaultdict
 from pathlib import Path
 
-from benchmarks.results import claim, clone, repro, write_results
+from benchmarks.results import Finished, claim, clone, repro, write_results
 
 GOAL = 300  # seconds
 
@@ -25,29 +25,24 @@ def import_seconds(stage: str, folder: Path) -> float:
 def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = clone(Path(temporary) / "tessera")
-        finished = repro(folder)
-        by_stage = defaultdict(list)
-        for name, seconds in finished.stages:
-            by_stage[name.partition("@")[0]].append(seconds)
-        imports = {stage: import_seconds(stage, folder) for stage in by_stage}
-    body = [
-        [
-            stage,
-            len(runs),
-            f"{sum(runs):.1f}",
-            f"{imports[stage] * len(runs):.1f}",
-            f"{sum(runs) - imports[stage] * len(runs):.1f}",
-        ]
-        for stage, runs in by_stage.items()
-    ]
+        write(repro(folder), folder)
+
+
+def write(finished: Finished, folder: Path) -> None:
+    """Writes results/sample.md and .json from a run in a clone."""
+    by_stage = defaultdict(list)
+    for name, seconds in finished.stages:
+        by_stage[name.partition("@")[0]].append(seconds)
+    body = []
+    for stage, runs in by_stage.items():
+        imports = import_seconds(stage, folder) * len(runs)
+        body.append([stage, len(runs), f"{sum(runs):.1f}", f"{imports:.1f}", f"{sum(runs) - imports:.1f}"])
     body.append(["all, with DVC", len(finished.stages), f"{finished.seconds:.1f}", "", ""])
-    rows = [
-        claim("`dvc repro` on the sample, seconds", round(finished.seconds, 1), f"< {GOAL}", finished.seconds < GOAL)
-    ]
-    write_results(
-        "sample", "The sample competition, by stage", "uv run python -m benchmarks.sample",
-        [(["stage", "runs", "seconds", "of them imports", "work (and DVC's part)"], body)], rows,
-    )  # fmt: skip
+    header = ["stage", "runs", "seconds", "of them imports", "work (and DVC's part)"]
+    whole = round(finished.seconds, 1)
+    rows = [claim("`dvc repro` on the sample, seconds", whole, f"< {GOAL}", finished.seconds < GOAL)]
+    command = "uv run python -m benchmarks.sample"
+    write_results("sample", "The sample competition, by stage", command, [(header, body)], rows)
 
 
 if __name__ == "__main__":
