@@ -82,7 +82,6 @@ def main(names: list[str]) -> None:
     data = os.environ.get("TESSERA_REAL_DATA")
     if not data:
         sys.exit("TESSERA_REAL_DATA is not set: it names the folder that holds monuseg/ and isbi2012/")
-    sets = earlier()
     for name in names or [*GOALS, "sample"]:
         with tempfile.TemporaryDirectory() as temporary:
             folder = Path(temporary) / "tessera"
@@ -97,6 +96,7 @@ def main(names: list[str]) -> None:
             ]
         else:
             rows = [depth_claim(scores)]
+        sets = earlier()
         sets[name] = {"commit": commit(), "body": [[*line, commit()] for line in body], "rows": rows}
         write(sets)
 

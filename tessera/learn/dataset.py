@@ -23,6 +23,8 @@ class Shape(NamedTuple):
 class Windows(Dataset):
     """Windows around patches; item → image (C, H, W) uint8, labels (H, W) uint8.
 
+    Item k + n·len is the (n + 1)-th draw of patch k: the same patch, changed in another way.
+
     With an augmentation, the window is moved by up to a quarter of its size and changed; both depend on
     (seed, epoch, item) alone, never on the loader process. An image smaller than the window is mirrored at its
     lower and right edge, where its labels are ignored.
@@ -47,7 +49,7 @@ class Windows(Dataset):
         return len(self.places)
 
     def __getitem__(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
-        image_id, z, centre_y, centre_x = self.places[index]
+        image_id, z, centre_y, centre_x = self.places[index % len(self.places)]
         seeds = np.random.SeedSequence([self.seed, self.epoch, index]).generate_state(2)
         reach = self.shape.size // 4 if self.augmentation else 0
         move_y, move_x = np.random.default_rng(seeds[0]).integers(-reach, reach + 1, 2)
@@ -76,7 +78,7 @@ class Windows(Dataset):
 def draw_epoch(
     positive: np.ndarray, count: int | None, positive_share: float | None, seed: int, epoch: int
 ) -> np.ndarray:
-    """Indices of the patches of an epoch, in random order; decided by (seed, epoch) alone.
+    """The items of an epoch for `Windows`, in random order; decided by (seed, epoch) alone.
 
     positive: (patches,) bool. count: how many, all by default. positive_share: of those drawn (as indexed by
     default). A patch comes a second time only once all of its kind have come.
@@ -84,10 +86,18 @@ def draw_epoch(
     random = np.random.default_rng([seed, epoch])
     count = count or len(positive)
     if positive_share is None or positive.all() or not positive.any():
-        return _draw(np.arange(len(positive)), count, random)
+        return _number_draws(_draw(np.arange(len(positive)), count, random), len(positive))
     wanted = round(count * positive_share)
-    drawn = [_draw(np.flatnonzero(positive), wanted, random), _draw(np.flatnonzero(~positive), count - wanted, random)]
-    return random.permutation(np.concatenate(drawn))
+    drawn = [
+        _draw(np.flatnonzero(positive), wanted, random),
+        _draw(np.flatnonzero(~positive), count - wanted, random),
+    ]
+    return _number_draws(random.permutation(np.concatenate(drawn)), len(positive))
+
+
+def _number_draws(patches: np.ndarray, length: int) -> np.ndarray:
+    """Patch numbers → items: the n-th repetition of a patch is `patch + n·length`."""
+    return patches + length * pd.Series(patches).groupby(patches).cumcount().to_numpy()
 
 
 def _draw(indices: np.ndarray, count: int, random: np.random.Generator) -> np.ndarray:

@@ -125,6 +125,8 @@ POSITIVE = np.array([True] * 10 + [False] * 90)
 def test_an_epoch_has_the_share_of_positives_and_repeats_as_little_as_possible(share: float, count: int) -> None:
     drawn = draw_epoch(POSITIVE, count, share, seed=0, epoch=0)
     assert len(drawn) == count
+    assert len(set(drawn)) == count, "a patch that comes again is another item, changed in another way"
+    drawn %= 100
     assert POSITIVE[drawn].sum() == round(count * share)
     times = np.bincount(drawn, minlength=100)
     for kind in (POSITIVE, ~POSITIVE):
