@@ -26,6 +26,10 @@ def command(main: Callable[..., None]) -> None:
         main(**arguments)
     except InputError as error:
         sys.exit(f"\nerror: {error}")
+    except FileNotFoundError as error:
+        sys.exit(
+            f"\nerror: {error.filename or error}: no such file; `dvc repro` makes what a stage needs before it runs the stage"
+        )
     except KeyboardInterrupt:
         sys.exit("\ninterrupted")
 

@@ -6,8 +6,9 @@ import pandas as pd
 
 from stages.command import command
 from tessera import paths
-from tessera.data.folds import check_folds, split_depth, split_images, summarize
+from tessera.data.folds import check_folds, split_depth, split_images
 from tessera.data.manifest import read_manifest
+from tessera.data.parts import summarize
 from tessera.params import load_params
 
 

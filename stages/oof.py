@@ -7,7 +7,7 @@ from tessera import machine, paths
 from tessera.data.manifest import read_manifest
 from tessera.data.parts import read_folds
 from tessera.data.pixels import PixelStore
-from tessera.learn.checkpoints import load_checkpoint, read_about
+from tessera.learn.checkpoints import digest_of, load_checkpoint, read_about
 from tessera.learn.networks import build_network
 from tessera.learn.precision import autocast
 from tessera.params import load_params
@@ -22,14 +22,16 @@ def main(model: str, fold: int) -> None:
     section, task, device = params.models[model], build_task(params.data.task, params.data.classes), machine.device()
     manifest, parts = read_manifest(paths.MANIFEST, "train"), read_folds(paths.FOLDS)
     parts = parts[parts.fold == fold]
-    refuse_seen(read_about(paths.weights(model, fold)), parts, manifest, params.fold.unit, params.fold.buffer)
+    weights = paths.weights(model, fold)
+    refuse_seen(read_about(weights), parts, manifest, params.fold.unit, params.fold.buffer)
 
     network = build_network(section, int(manifest.channels.iloc[0]), task.channels, pretrained=False)
-    network = load_checkpoint(paths.weights(model, fold), network, device)
+    network = load_checkpoint(weights, network, device)
     predictor = Predictor([network], section, params.predict, task, device, partial(autocast, device, params.train.amp))
     items = parts.merge(manifest[["image_id", "height", "width"]], on="image_id").rename(columns={"part_id": "item"})
+    about = {"model": model, "fold": fold, "checkpoints": [digest_of(weights)]}
     with paths.writing(paths.oof(model, fold)) as path:
-        write_predictions(path, predictor, PixelStore(paths.TILES), items, params.tile.scale, model=model, fold=fold)
+        write_predictions(path, predictor, PixelStore(paths.TILES), items, params.tile.scale, about)
 
 
 if __name__ == "__main__":

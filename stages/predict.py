@@ -6,7 +6,7 @@ from stages.command import command
 from tessera import machine, paths
 from tessera.data.manifest import read_manifest
 from tessera.data.pixels import PixelStore
-from tessera.learn.checkpoints import load_checkpoint
+from tessera.learn.checkpoints import digest_of, load_checkpoint
 from tessera.learn.networks import build_network
 from tessera.learn.precision import autocast
 from tessera.params import load_params
@@ -30,8 +30,9 @@ def main(model: str) -> None:
     predictor = Predictor(networks, section, params.predict, task, device, partial(autocast, device, params.train.amp))
     test = manifest[manifest.subset == "test"]
     items = test.assign(item=test.image_id, z0=0, z1=test.depth)[["item", "image_id", "z0", "z1", "height", "width"]]
+    about = {"model": model, "checkpoints": [digest_of(path) for path in weights]}
     with paths.writing(paths.predictions(model)) as path:
-        write_predictions(path, predictor, PixelStore(paths.TILES), items, params.tile.scale, model=model)
+        write_predictions(path, predictor, PixelStore(paths.TILES), items, params.tile.scale, about)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from tessera import paths
 from tessera.data.manifest import read_manifest
 from tessera.data.parts import read_folds
 from tessera.data.pixels import PixelStore
-from tessera.decide.decision import Decision
+from tessera.decide.decision import Decision, held_out_decisions
 from tessera.decide.evidence import Evidence, oof_rows, test_rows
 from tessera.deliver.dialects.build import build_dialect
 from tessera.deliver.scoreboard import solution_score, table
@@ -39,10 +39,9 @@ def main() -> None:
     with paths.scratch_file("oof.csv") as path:
         check_score(path, dialect, oof, dict.fromkeys(oof.rows.row_id, decision), manifest, score, said["optimistic"])
         if said["crossfitted"] is not None:
-            held_out = {row_id: Decision(**one["decision"]) for one in said["holdouts"] for row_id in one["rows"]}
-            check_score(path, dialect, oof, held_out, manifest, score, said["crossfitted"])
+            check_score(path, dialect, oof, held_out_decisions(said), manifest, score, said["crossfitted"])
 
-    for line in paths.undeclared("predictions/*.h5", [paths.predictions(model) for model in params.tune.ensemble]):
+    for line in paths.undeclared("predictions/*.h5", [paths.predictions(model) for model in params.train.models]):
         print(line)
     template = read_csv(paths.SAMPLE_SUBMISSION)
     rows = test_rows(manifest[manifest.subset == "test"]).set_index("row_id").loc[template.iloc[:, 0]].reset_index()

@@ -49,7 +49,8 @@ def main(model: str, fold: int) -> None:
         pd.DataFrame(run.history).to_csv(path, index=False)
     with paths.writing(paths.record(model, fold)) as path:
         path.write_text(json.dumps(record, indent=1) + "\n")
-    shutil.rmtree(scratch)
+    for state in scratch.parent.glob(f"{model}-{fold}-*"):  # of this run, and of runs that were given up
+        shutil.rmtree(state)
 
 
 if __name__ == "__main__":

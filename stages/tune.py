@@ -24,7 +24,8 @@ def main() -> None:
     tune, score = params.tune, DiceScore(params.score.average, params.score.empty)
     manifest, parts = read_manifest(paths.MANIFEST), read_folds(paths.FOLDS)
     stores = {model: {fold: paths.oof(model, fold) for fold in params.fold.run} for model in tune.ensemble}
-    notes = paths.undeclared("oof/*/fold_*.h5", [path for by_fold in stores.values() for path in by_fold.values()])
+    declared = [paths.oof(model, fold) for model in params.train.models for fold in params.fold.run]
+    notes = paths.undeclared("oof/*/fold_*.h5", declared)
     rows = oof_rows(parts, manifest, params.fold.run)
     evidence = Evidence(
         rows, stores, params.predict.views, PixelStore(paths.TILES), build_task(params.data.task, params.data.classes)

@@ -1,5 +1,8 @@
 """The one exception a person is meant to read."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class InputError(Exception):
     """The input, a parameter or an artefact is wrong: the message says what, where, and what to do.
@@ -13,3 +16,12 @@ def raise_problems(title: str, problems: list[str]) -> None:
     if problems:
         lines = "\n".join(f"  {number}. {problem}" for number, problem in enumerate(problems, 1))
         raise InputError(f"{title}: {len(problems)} problem(s)\n{lines}")
+
+
+@contextmanager
+def collected(problems: list[str]) -> Iterator[None]:
+    """An InputError inside the block becomes a line of `problems`."""
+    try:
+        yield
+    except InputError as error:
+        problems.append(str(error))

@@ -138,7 +138,7 @@ class Augment(Section):
 class Model(Section):
     decoder: str
     encoder: str
-    weights: str | None = None  # imagenet, a path to a local file, or null for random
+    weights: str | None = None  # imagenet, null for random, or a local file (DVC tracks its name, not its content)
     arguments: dict[str, object] = {}  # further arguments of the smp class
     size: int = Field(ge=32)  # training window, working px
     slices: int = Field(ge=1, default=1)  # 2.5D depth

@@ -116,12 +116,13 @@ class MemoryEvidence:
         given = {"row_id": names, "item": names, "fold": 0, "group": names, "stratum": ""} | columns
         self.rows = pd.DataFrame(given, index=range(len(labels)))
         self.models, self._maps, self._labels = list(maps), maps, labels
+        self.task = Binary(["a"])
 
     def maps(self, row: int, models: list[str]) -> np.ndarray:
         return np.stack([self._maps[model][row] for model in models]).astype(np.float32)
 
     def truth(self, row: int) -> tuple[np.ndarray, np.ndarray]:
-        return Binary(["a"]).encode_target(self._labels[row])
+        return self.task.encode_target(self._labels[row])
 
 
 @pytest.fixture

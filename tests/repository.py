@@ -55,9 +55,8 @@ class Repository:
         return repository
 
     def clone(self, folder: Path) -> "Repository":
-        """A git clone elsewhere, with the user's raw data put there as well."""
+        """A git clone elsewhere: what git holds, and no raw data."""
         self.run("git", "clone", "-q", ".", str(folder))
-        shutil.copytree(self.folder / SOURCE, folder / SOURCE)
         return Repository(folder, self.params)
 
     def write_params(self) -> None:

@@ -79,26 +79,3 @@ def _shared(joined: pd.DataFrame, column: str, fold: str) -> list[str]:
                 f"{column} {value!r} is in fold {first.fold} (image {first.image_id}) and in fold {second.fold} (image {second.image_id})"
             )
     return problems
-
-
-def summarize(parts: pd.DataFrame, manifest: pd.DataFrame, patches: pd.DataFrame, count: int) -> list[dict]:
-    """One row a fold: images, groups, strata, slices, candidate patches and the positive share of their pixels."""
-    joined = parts.merge(manifest[["image_id", "group", "stratum"]], on="image_id")
-    rows = []
-    for fold in range(count):
-        mine = joined[joined.fold == fold]
-        inside = patches.merge(mine, on="image_id").query("z0 <= z < z1")
-        rows.append(
-            {
-                "fold": fold,
-                "images": int(mine.image_id.nunique()),
-                "groups": int(mine.group.nunique()),
-                "strata": {name or "–": int(n) for name, n in mine.stratum.value_counts().sort_index().items()},
-                "slices": int((mine.z1 - mine.z0).sum()),
-                "patches": len(inside),
-                "positive_share": float(
-                    (inside.positive_fraction * inside.valid_fraction).sum() / max(inside.valid_fraction.sum(), 1e-9)
-                ),
-            }
-        )
-    return rows

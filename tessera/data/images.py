@@ -31,15 +31,15 @@ def read_mask(path: Path) -> np.ndarray:
 
 
 def _read(path: Path) -> np.ndarray:
+    suffix = path.suffix.lower()
     try:
+        if path.stat().st_size == 0:
+            raise InputError(f"{path}: is empty (0 bytes)")
+        if suffix in (".tif", ".tiff"):
+            return _read_tiff(path)
         data = path.read_bytes()
     except OSError as error:
         raise InputError(f"{path}: cannot be opened ({error.strerror})") from None
-    if not data:
-        raise InputError(f"{path}: is empty (0 bytes)")
-    suffix = path.suffix.lower()
-    if suffix in (".tif", ".tiff"):
-        return _read_tiff(path)
     if suffix in _END_MARKERS and _END_MARKERS[suffix] not in data[-1024:]:
         raise InputError(f"{path}: is truncated ({len(data)} bytes, no end marker)")
     pixels = _load_npy(path) if suffix == ".npy" else _decode(data)

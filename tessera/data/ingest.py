@@ -10,8 +10,9 @@ from tqdm import tqdm
 from tessera.data.images import read_image
 from tessera.data.labelling import Labels
 from tessera.data.layout import Item, find_items
-from tessera.data.manifest import COLUMNS, TEST, TRAIN, row_ids
-from tessera.errors import InputError, raise_problems
+from tessera.data.manifest import COLUMNS, TEST, TRAIN
+from tessera.data.template import build_template
+from tessera.errors import InputError, collected, raise_problems
 from tessera.labels import read_csv
 
 if TYPE_CHECKING:
@@ -27,19 +28,26 @@ def build_manifest(data: "Data") -> pd.DataFrame:
     if not source.is_dir():
         raise InputError(f"{source}: no such folder; put or symlink the competition's files there (data.source)")
     problems: list[str] = []
-    labels = Labels.open(data, problems)
-    meta = _read_meta(data, problems)
-    rows = []
+    labels, items = None, {TRAIN: [], TEST: []}
+    with collected(problems):
+        labels = Labels.open(data, problems)
     for subset, pattern in ((TRAIN, data.train_images), (TEST, data.test_images)):
-        items = find_items(source, pattern) if pattern else []
-        for item in tqdm(items, desc=f"check {subset}", unit="image", disable=None):
-            rows.append(_check_item(item, subset, data, labels if subset == TRAIN else None, problems))
+        with collected(problems):
+            items[subset] = find_items(source, pattern) if pattern else []
+    meta = _read_meta(data, problems)
+    rows = [
+        _check_item(item, subset, data, labels if subset == TRAIN else None, problems)
+        for subset in items
+        for item in tqdm(items[subset], desc=f"check {subset}", unit="image", disable=None)
+    ]
     table = pd.DataFrame(rows, columns=[name for name in COLUMNS if name not in ("group", "stratum", "domain")])
     problems += _twice(table)
-    problems += labels.strangers(
-        {row_id for _, row in table[table.subset == TRAIN].iterrows() for row_id in row_ids(row)}
-    )
-    table = _join_meta(table, meta, data, problems)
+    if labels:
+        problems += labels.strangers(items[TRAIN])
+    with collected(problems):  # checked here, so that its problems are listed with all others
+        build_template(source, data.sample_submission, data.id, table)
+    if meta is not None:
+        table = _join_meta(table, meta, data, problems)
     raise_problems(f"{source} cannot be used", problems)
     return table
 
@@ -83,10 +91,19 @@ def _twice(table: pd.DataFrame) -> list[str]:
     ]
 
 
-def _read_meta(data: "Data", problems: list[str]) -> pd.DataFrame:
-    """The rows of all meta files; a second row of one id is a problem."""
-    tables = [read_csv(Path(data.source) / name, data.id).assign(_place=name) for name in data.meta]
-    meta = pd.concat(tables, ignore_index=True).fillna("") if tables else pd.DataFrame({data.id: [], "_place": []})
+def _read_meta(data: "Data", problems: list[str]) -> pd.DataFrame | None:
+    """The rows of all meta files, `_place` naming file and line; None when one cannot be read.
+
+    That, and a second row of one id, go to `problems`.
+    """
+    tables = [pd.DataFrame({data.id: [], "_place": []}, dtype=str)]
+    for name in data.meta:
+        with collected(problems):
+            table = read_csv(Path(data.source) / name, data.id)
+            tables.append(table.assign(_place=[f"{name} line {line}" for line in range(2, len(table) + 2)]))
+    if len(tables) <= len(data.meta):
+        return None
+    meta = pd.concat(tables, ignore_index=True).fillna("")
     twice = meta[meta[data.id].duplicated()]
     problems += [
         f"{place}: id {i!r} has a second row" for place, i in zip(twice["_place"], twice[data.id], strict=True)
@@ -102,8 +119,9 @@ def _join_meta(table: pd.DataFrame, meta: pd.DataFrame, data: "Data", problems: 
             problems.append(
                 f"{', '.join(data.meta)}: no column {column!r} (data.{_key(named, column)}); there are {', '.join(meta.columns.drop('_place'))}"
             )
+    known = set(meta[data.id])
     for row in table.itertuples():
-        if data.meta and row.image_id not in set(meta[data.id]):
+        if data.meta and row.image_id not in known:
             problems.append(f"{', '.join(data.meta)}: no row for image {row.image_id!r} ({row.image})")
     own = [c for c in meta.columns if c not in ("_place", data.id, data.rle_column, *COLUMNS)]
     joined = table.merge(meta.rename(columns={data.id: "image_id"})[["image_id", *own]], on="image_id", how="left")
@@ -117,7 +135,8 @@ def _join_meta(table: pd.DataFrame, meta: pd.DataFrame, data: "Data", problems: 
         joined[key] = values.fillna("")
         if column in meta.columns and key != "domain":
             lacking = joined[(joined[key] == "") & (joined.subset == TRAIN) & joined.image_id.isin(meta[data.id])]
-            problems += [f"{', '.join(data.meta)}: image {i!r} has no {column} (data.{key})" for i in lacking.image_id]
+            places = meta.set_index(data.id, drop=False)["_place"]
+            problems += [f"{places[i]}: image {i!r} has no {column} (data.{key})" for i in lacking.image_id]
     if data.group is None:
         joined["group"] = joined.image_id
     return joined

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tessera.data.images import read_mask
+from tessera.data.layout import Item, find_items
 from tessera.errors import InputError
 from tessera.labels import RleTable, read_rle_table
 from tessera.tasks import IGNORE
@@ -47,14 +48,30 @@ class Labels:
         """The manifest's `label`: where the labels of an image are, relative to the source."""
         return (self.data.train_masks or self.data.train_rle).replace("{image_id}", image_id)
 
-    def strangers(self, known: set[str]) -> list[str]:
-        """A problem for every RLE row that belongs to no image."""
+    def strangers(self, items: list[Item]) -> list[str]:
+        """A problem for every RLE row, or mask file, that belongs to no image or slice of `items`."""
         if self.table is None:
-            return []
+            return self._stray_files(items)
+        known = {
+            f"{item.image_id}_{name}" if name else item.image_id for item in items for name in item.slices or ("",)
+        }
         return [
             f"{self.table.path} line {line}: id {row_id!r} has no image"
             for row_id, line in self.table.lines.items()
             if row_id not in known
+        ]
+
+    def _stray_files(self, items: list[Item]) -> list[str]:
+        images = {item.image_id: set(item.slices) for item in items}
+        try:
+            masks = find_items(Path(self.data.source), self.data.train_masks)
+        except InputError:
+            return []  # no mask at all: each image has said so
+        return [
+            f"{path}: this mask has no image"
+            for mask in masks
+            for path, name in zip(mask.files(Path(self.data.source)), mask.slices or ("",), strict=True)
+            if mask.image_id not in images or (name and name not in images[mask.image_id])
         ]
 
     def _from_file(self, path: Path, shape: tuple[int, int]) -> np.ndarray:

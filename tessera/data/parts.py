@@ -61,3 +61,26 @@ def check_patches(patches: pd.DataFrame, parts: pd.DataFrame, fold: int, buffer:
             f"leak: {len(leaks)} training patch(es) too near to fold {fold}, the first in {leak.image_id} slice {leak.z}; "
             f"the fold holds its slices {leak.z0}…{leak.z1 - 1} and fold.buffer is {buffer}"
         )
+
+
+def summarize(parts: pd.DataFrame, manifest: pd.DataFrame, patches: pd.DataFrame, count: int) -> list[dict]:
+    """One row a fold: images, groups, strata, slices, candidate patches and the positive share of their pixels."""
+    joined = parts.merge(manifest[["image_id", "group", "stratum"]], on="image_id")
+    rows = []
+    for fold in range(count):
+        mine = joined[joined.fold == fold]
+        inside = patches.merge(mine, on="image_id").query("z0 <= z < z1")
+        rows.append(
+            {
+                "fold": fold,
+                "images": int(mine.image_id.nunique()),
+                "groups": int(mine.group.nunique()),
+                "strata": {name or "–": int(n) for name, n in mine.stratum.value_counts().sort_index().items()},
+                "slices": int((mine.z1 - mine.z0).sum()),
+                "patches": len(inside),
+                "positive_share": float(
+                    (inside.positive_fraction * inside.valid_fraction).sum() / max(inside.valid_fraction.sum(), 1e-9)
+                ),
+            }
+        )
+    return rows

@@ -4,6 +4,7 @@
 a window is read without decoding. `/<image_id>/truth` holds labels at the original resolution where scale ≠ 1.
 """
 
+import os
 from pathlib import Path
 
 import cv2
@@ -15,20 +16,21 @@ from tessera.tasks import IGNORE
 
 
 class PixelStore:
-    """Reads tiles.h5. Opens the file at first use, so that each loader process has a handle of its own."""
+    """Reads tiles.h5. Each process opens the file for itself: a loader process may not use its parent's handle."""
 
     def __init__(self, path: Path):
         self.path = path
         self._file: h5py.File | None = None
+        self._process = 0
 
     @property
     def file(self) -> h5py.File:
-        if self._file is None:
-            self._file = h5py.File(self.path, "r")
+        if self._file is None or self._process != os.getpid():
+            self._file, self._process = h5py.File(self.path, "r"), os.getpid()
         return self._file
 
     def __getstate__(self) -> dict:
-        return {"path": self.path, "_file": None}
+        return {"path": self.path, "_file": None, "_process": 0}
 
     @property
     def digest(self) -> str:

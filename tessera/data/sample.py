@@ -6,7 +6,7 @@ that only the neighbouring slices expose, and two organs that want different thr
 
 Signal is measured in units of kidney contrast (1.0 = a kidney vessel over its tissue) until the
 scanner turns it into 16-bit counts; lengths are pixels, depths are slices. Noise, scratches and
-margins are tuned together: a tiny network learns enough from 1300 crops, more from three slices
+margins are tuned together: a tiny network learns enough from some 600 crops, more from three slices
 than from one, and the organs disagree on the threshold.
 """
 
@@ -21,7 +21,7 @@ import tifffile
 
 from tessera import rle
 
-SIDE_RANGE = (160, 280)  # px; always above the 128-px crops of the shipped params
+SIDE_RANGE = (160, 280)  # px; always above the 128-px patches of the shipped params
 MIN_RADIUS = 1.0  # px; a thinner vessel would break into dots
 SWAY_LENGTH = 40.0  # px a radian: neighbouring vessels move alike, distant ones do not
 FIXED_POINT_BITS = 4  # cv2 draws at 1/16 px, so that widths and drift are not rounded to pixels

@@ -22,6 +22,8 @@ from tessera.data.scaling import measure
 if TYPE_CHECKING:
     from tessera.params import Data, Tile
 
+_READING = {"channels", "train_masks", "positive", "ignore", "train_rle", "rle_column", "rle_order", "rle_base"}
+
 
 def write_tiles(manifest: pd.DataFrame, data: "Data", tile: "Tile", path: Path) -> pd.DataFrame:
     """Writes every image of the manifest into the pixel store at `path`; returns the patches of training images."""
@@ -68,5 +70,7 @@ def _concat(patches: list[pd.DataFrame]) -> pd.DataFrame:
 
 def _digest(manifest: pd.DataFrame, data: "Data", tile: "Tile") -> str:
     """Names the content of the store: the files' digests, and all that decides how they are read."""
-    said = json.dumps([manifest.to_csv(index=False), data.model_dump(), tile.model_dump()], sort_keys=True)
+    said = json.dumps(
+        [manifest.to_csv(index=False), data.model_dump(include=_READING), tile.model_dump()], sort_keys=True
+    )
     return hashlib.sha256(said.encode()).hexdigest()

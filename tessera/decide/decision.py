@@ -33,6 +33,11 @@ class Decision:
         return remove_small(mask, self.min_area)
 
 
+def held_out_decisions(said: dict) -> dict[str, Decision]:
+    """row_id → the decision that was made without the row, from what scores.json says of one way to decide."""
+    return {row_id: Decision(**one["decision"]) for one in said.get("holdouts", []) for row_id in one["rows"]}
+
+
 def blend(maps: np.ndarray, weights: list[float]) -> np.ndarray:
     """The weighted mean of maps (M, C, H, W) float32 in 0…255, rounded to uint8 (C, H, W)."""
     total = sum(np.float32(weight) * one for weight, one in zip(weights, maps, strict=True) if weight > 0)

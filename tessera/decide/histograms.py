@@ -26,6 +26,6 @@ def histogram(blended: np.ndarray, target: np.ndarray, valid: np.ndarray) -> np.
 
 def counts_by_threshold(histograms: np.ndarray) -> np.ndarray:
     """Histograms (..., 2, 256) → counts (..., 255, 3) of masks `value >= t`, t = 1…255 at index t − 1."""
-    above = np.cumsum(histograms[..., ::-1], -1)[..., ::-1]
+    above = np.cumsum(histograms[..., ::-1], -1, dtype=np.int64)[..., ::-1]
     true_positive, false_positive = above[..., 1, 1:], above[..., 0, 1:]
     return np.stack([true_positive, false_positive, above[..., 1, :1] - true_positive], -1)

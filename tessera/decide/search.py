@@ -61,11 +61,13 @@ class Search:
         self.histograms = self._histograms()  # (weights, rows, C, 2, 256)
 
     def _histograms(self) -> np.ndarray:
-        found = []
+        rows, channels = len(self.evidence.rows), self.evidence.task.channels
+        found = np.empty((len(self.weights), rows, channels, 2, 256), np.uint32)
         for row in tqdm(self.evidence.rows.index, desc="histograms", unit="row", disable=None):
             maps, truth = self.evidence.maps(row, self.evidence.models), self.evidence.truth(row)
-            found.append([histogram(blend(maps, list(weights)), *truth) for weights in self.weights])
-        return np.array(found).swapaxes(0, 1)
+            for w, weights in enumerate(self.weights):
+                found[w, row] = histogram(blend(maps, list(weights)), *truth)
+        return found
 
     def decide(self, rows: np.ndarray, candidates: np.ndarray | None = None) -> Decision:
         """The best decision on `rows` (indices), among all weights or the `candidates` (indices of weights)."""

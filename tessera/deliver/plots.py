@@ -12,7 +12,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from tessera.decide.decision import EVERYWHERE, Decision
+from tessera.decide.decision import EVERYWHERE, Decision, held_out_decisions
 from tessera.decide.evidence import Evidence
 from tessera.errors import InputError
 from tessera.metrics.counts import count, dice
@@ -104,7 +104,7 @@ def gallery(evidence: Evidence, scores: dict) -> tuple[list[Row], list[Row]]:
     if scores["rows"]["row_id"] != evidence.rows.row_id.tolist():
         raise InputError("submissions/scores.json is of other rows than folds/folds.csv: rerun `dvc repro tune`")
     decisions = dict.fromkeys(evidence.rows.row_id, Decision(**said["decision"]))
-    decisions |= {row_id: Decision(**one["decision"]) for one in said.get("holdouts", []) for row_id in one["rows"]}
+    decisions |= held_out_decisions(said)
     if "counts" in said:
         counts = np.array(said["counts"])
     else:

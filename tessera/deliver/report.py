@@ -6,7 +6,7 @@ from pathlib import Path
 import jinja2
 import pandas as pd
 
-from tessera.data.folds import summarize
+from tessera.data.parts import summarize
 from tessera.decide.decision import EVERYWHERE, Decision
 from tessera.deliver import plots
 

@@ -1,5 +1,6 @@
 """A finished model: weights in a safetensors file, with all that says where they come from."""
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -24,6 +25,12 @@ def read_about(path: Path) -> dict:
     if "tessera" not in metadata:
         raise InputError(f"{path}: was not written by the train stage")
     return json.loads(metadata["tessera"])
+
+
+def digest_of(path: Path) -> str:
+    """The SHA-256 of a checkpoint, by which predictions name what made them."""
+    with _open(path), open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def load_checkpoint(path: Path, network: nn.Module, device: torch.device) -> nn.Module:

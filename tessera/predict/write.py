@@ -12,7 +12,7 @@ from tessera.predict.store import create_item
 
 
 def write_predictions(
-    path: Path, predictor: Predictor, store: PixelStore, items: pd.DataFrame, scale: float, **about: object
+    path: Path, predictor: Predictor, store: PixelStore, items: pd.DataFrame, scale: float, about: dict
 ) -> None:
     """Predicts every item and writes a store at `path`.
 

@@ -2,8 +2,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tessera.data.folds import check_folds, split_depth, split_images, summarize
-from tessera.data.parts import part_ids
+from tessera.data.folds import check_folds, split_depth, split_images
+from tessera.data.parts import part_ids, summarize
 from tessera.errors import InputError
 
 

@@ -99,12 +99,12 @@ VOLUME_FAULTS = {
     "id in train and test": (
         lambda s: (s / "test/t").rename(s / "test/b"), ["id 'b' stands for two images", "train/b", "test/b"],
     ),
-    "no group": (lambda s: _edit(s / "meta.csv", "p_b", ""), ["meta.csv: image 'b' has no patient (data.group)"]),
-    "no stratum": (lambda s: _edit(s / "meta.csv", "liver", ""), ["meta.csv: image 'b' has no organ (data.stratum)"]),
+    "no group": (lambda s: _edit(s / "meta.csv", "p_b", ""), ["meta.csv line 3: image 'b' has no patient (data.group)"]),
+    "no stratum": (lambda s: _edit(s / "meta.csv", "liver", ""), ["meta.csv line 3: image 'b' has no organ (data.stratum)"]),
     "no meta row": (
         lambda s: _edit(s / "meta.csv", "c,p_c,liver\n", ""), ["meta.csv: no row for image 'c'", "train/c"],
     ),
-    "two meta rows": (lambda s: _row(s / "meta.csv", 5, "b", "x", "y"), ["meta.csv: id 'b' has a second row"]),
+    "two meta rows": (lambda s: _row(s / "meta.csv", 5, "b", "x", "y"), ["meta.csv line ", "id 'b' has a second row"]),
     "no group column": (
         lambda s: _edit(s / "meta.csv", "patient", "person"),
         ["meta.csv: no column 'patient' (data.group); there are id, person, organ"],
@@ -124,6 +124,9 @@ MASK_FAULTS = {
         ["masks/b.png: a mask must be grey"],
     ),
     "no mask": (lambda s: (s / "masks/c.png").unlink(), ["masks/c.png: cannot be opened"]),
+    "mask without image": (
+        lambda s: _png(s / "masks/stray.png", np.zeros((4, 4), np.uint8)), ["masks/stray.png: this mask has no image"],
+    ),
     "truncated mask": (lambda s: _cut(s / "masks/c.png"), ["masks/c.png: is truncated"]),
 }  # fmt: skip
 

@@ -90,3 +90,11 @@ def test_an_unknown_dialect_lists_the_known_ones() -> None:
     assert {build_dialect(name) for name in DIALECTS} == set(DIALECTS.values())
     with pytest.raises(InputError, match=r"submit\.dialect 'kaggle' is not known; there are hubmap"):
         build_dialect("kaggle")
+
+
+@pytest.mark.parametrize(("placeholder", "refused"), [("", False), ("1 1", False), ("-1", True), ("0 0 0", True)])
+def test_a_sample_submission_that_says_empty_in_another_way_is_refused(
+    written: Path, placeholder: str, refused: bool
+) -> None:
+    problems = hubmap.validate(written, TEMPLATE.assign(rle=placeholder), SHAPES)
+    assert bool(problems) == refused

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tessera.data.folds import summarize
+from tessera.data.parts import summarize
 from tessera.data.pixels import PixelStore, create_image
 from tessera.decide.evidence import Evidence, oof_rows
 from tessera.decide.honest import evaluate

@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from torch.utils.data import DataLoader
 
 from tessera.data.pixels import PixelStore
 from tessera.learn.augmentations import build_augmentation
@@ -147,3 +148,11 @@ def test_seed_and_epoch_alone_decide_the_draw() -> None:
     np.testing.assert_array_equal(first, draw_epoch(POSITIVE, 40, 0.5, seed=1, epoch=2))
     for seed, epoch in ((1, 3), (2, 2), (2, 1)):
         assert not np.array_equal(first, draw_epoch(POSITIVE, 40, 0.5, seed, epoch))
+
+
+def test_loader_processes_read_what_their_parent_reads(store: PixelStore) -> None:
+    """The parent has the file open when they start, and they may not share its handle."""
+    windows = _windows(store)
+    expected = [windows[index] for index in range(len(MANY))]
+    loaded = list(DataLoader(windows, batch_size=None, num_workers=2))
+    assert all(_same(one, other) for one, other in zip(loaded, expected, strict=True))

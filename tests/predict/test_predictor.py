@@ -98,7 +98,7 @@ def test_predictions_written_twice_are_the_same_bytes(
     )
     for name in ("one.h5", "two.h5"):
         predictor = _predictor([Pointwise(2)], model(), views=["identity", "flip_v"])
-        write_predictions(tmp_path / name, predictor, store, items, 0.5, model="m", fold=3)
+        write_predictions(tmp_path / name, predictor, store, items, 0.5, {"model": "m", "fold": 3})
     assert (tmp_path / "one.h5").read_bytes() == (tmp_path / "two.h5").read_bytes()
     with h5py.File(tmp_path / "one.h5") as file:
         assert dict(file.attrs) == {"model": "m", "fold": 3}

@@ -37,14 +37,16 @@ def validate(path: Path, template: pd.DataFrame, shapes: dict[str, tuple[int, in
     if list(table.columns) != list(template.columns):
         return [f"columns are {list(table.columns)}, the sample submission has {list(template.columns)}"]
     ids, wanted = table.iloc[:, 0].tolist(), template.iloc[:, 0].tolist()
-    problems = [f"id {row_id!r} is missing" for row_id in wanted if row_id not in set(ids)]
-    problems += [f"id {row_id!r} is not asked for" for row_id in ids if row_id not in set(wanted)]
+    there, asked = set(ids), set(wanted)
+    problems = [f"id {row_id!r} is missing" for row_id in wanted if row_id not in there]
+    problems += [f"id {row_id!r} is not asked for" for row_id in ids if row_id not in asked]
     problems += [f"id {row_id!r} has two rows" for row_id in table.iloc[:, 0][table.iloc[:, 0].duplicated()]]
     if not problems and ids != wanted:
         place = next(n for n, (a, b) in enumerate(zip(ids, wanted, strict=True)) if a != b)
         problems.append(
             f"the order differs from the sample submission's at row {place + 1}: {ids[place]!r}, not {wanted[place]!r}"
         )
+    problems += _foreign_empties(template, shapes)
     if problems:
         return problems
     try:
@@ -52,4 +54,17 @@ def validate(path: Path, template: pd.DataFrame, shapes: dict[str, tuple[int, in
             pass
     except InputError as error:
         return [str(error)]
+    return []
+
+
+def _foreign_empties(template: pd.DataFrame, shapes: dict[str, tuple[int, int]]) -> list[str]:
+    """A sample submission whose placeholder is no RLE says empty masks in a way that this dialect does not write."""
+    for row_id, text in zip(template.iloc[:, 0], template.iloc[:, 1], strict=True):
+        try:
+            rle.decode(text, shapes.get(row_id, (1, 1)))
+        except InputError:
+            return [
+                f"the sample submission holds {text!r} for {row_id}, which is no RLE: the competition says an empty "
+                "mask in another way than submit.dialect hubmap, which leaves the cell empty"
+            ]
     return []
