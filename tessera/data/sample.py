@@ -27,12 +27,12 @@ SWAY_LENGTH = 40.0  # px a radian: neighbouring vessels move alike, distant ones
 FIXED_POINT_BITS = 4  # cv2 draws at 1/16 px, so that widths and drift are not rounded to pixels
 TREES = 2  # per volume, 2-6 % of its area
 BRANCHES = 3  # per tree
-SCRATCHES = 2.2  # mean number a slice: they look like vessels, yet live in one slice only
+SCRATCHES = 1.2  # mean number a slice: they look like vessels, yet live in one slice only
 BLOBS = 3  # per volume: bright, compact and unlabelled
 BLOB_SIGNAL = 1.2
 TISSUE_SIGNAL = 0.8  # the step at the edge of the organ, an edge without a label
-GRAIN_SIGNAL = 0.3  # std of the noise of single pixels
-MOTTLE_SIGNAL = 0.28  # std of the noise as wide as a vessel, which no in-plane filter removes
+GRAIN_SIGNAL = 0.27  # std of the noise of single pixels
+MOTTLE_SIGNAL = 0.24  # std of the noise as wide as a vessel, which no in-plane filter removes
 MOTTLE_WIDTH = 1.5  # px, sigma
 EMPTY_EVERY = 3  # volumes; one of them ends with a slice below the organ, hence an empty mask
 
