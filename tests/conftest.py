@@ -12,6 +12,7 @@ import tifffile
 
 from tessera import rle
 from tessera.data.pixels import PixelStore, create_image
+from tessera.decide.evidence import Evidence
 from tessera.params import Data, Model
 from tessera.tasks import Binary
 
@@ -108,7 +109,7 @@ def model() -> Callable[..., Model]:
     return build
 
 
-class MemoryEvidence:
+class MemoryEvidence(Evidence):
     """`Evidence` over arrays: maps model → (rows, C, H, W) uint8, labels (rows, H, W) of 0, 1 and 255."""
 
     def __init__(self, maps: dict[str, np.ndarray], labels: np.ndarray, **columns: object):

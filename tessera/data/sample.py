@@ -6,7 +6,7 @@ that only the neighbouring slices expose, and two organs that want different thr
 
 Signal is measured in units of kidney contrast (1.0 = a kidney vessel over its tissue) until the
 scanner turns it into 16-bit counts; lengths are pixels, depths are slices. Noise, scratches and
-margins are tuned together: a tiny network learns enough from some 600 crops, more from three slices
+margins are tuned together: a tiny network learns enough from some 300 crops, more from three slices
 than from one, and the organs disagree on the threshold.
 """
 
@@ -31,8 +31,8 @@ SCRATCHES = 1.2  # mean number a slice: they look like vessels, yet live in one 
 BLOBS = 3  # per volume: bright, compact and unlabelled
 BLOB_SIGNAL = 1.2
 TISSUE_SIGNAL = 0.8  # the step at the edge of the organ, an edge without a label
-GRAIN_SIGNAL = 0.27  # std of the noise of single pixels
-MOTTLE_SIGNAL = 0.24  # std of the noise as wide as a vessel, which no in-plane filter removes
+GRAIN_SIGNAL = 0.2  # std of the noise of single pixels
+MOTTLE_SIGNAL = 0.17  # std of the noise as wide as a vessel, which no in-plane filter removes
 MOTTLE_WIDTH = 1.5  # px, sigma
 EMPTY_EVERY = 3  # volumes; one of them ends with a slice below the organ, hence an empty mask
 

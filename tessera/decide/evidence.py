@@ -7,6 +7,7 @@ import pandas as pd
 
 from tessera.data.manifest import row_ids
 from tessera.data.pixels import PixelStore
+from tessera.decide.decision import Decision
 from tessera.predict.store import ProbabilityStore
 from tessera.tasks import Binary
 
@@ -44,6 +45,10 @@ class Evidence:
             self._kept[row, model] = values
             self._kept_bytes += values.nbytes
         return values
+
+    def mask(self, row: int, decision: Decision) -> np.ndarray:
+        """The mask (C, H, W) bool of a row under a decision, at the original resolution."""
+        return decision.mask(self.maps(row, decision.models), self.rows.stratum[row])
 
     def truth(self, row: int) -> tuple[np.ndarray, np.ndarray]:
         """Target and valid of a row, each (C, H, W) bool, at the original resolution."""

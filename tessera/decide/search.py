@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from dataclasses import replace
 
 import numpy as np
 from tqdm import tqdm
@@ -70,18 +71,30 @@ class Search:
         return found
 
     def decide(self, rows: np.ndarray, candidates: np.ndarray | None = None) -> Decision:
-        """The best decision on `rows` (indices), among all weights or the `candidates` (indices of weights)."""
+        """The best decision on `rows` (indices), among all weights or the `candidates` (indices of weights).
+
+        The best weights and every single model are compared with their own minimum area, so that an ensemble never
+        does worse on these rows than one of its models.
+        """
         strata = sorted(set(map(str, self.strata[rows])))
         options = [
             self._thresholds(w, rows, strata) for w in (range(len(self.weights)) if candidates is None else candidates)
         ]
-        _, w, thresholds = max(options, key=lambda option: option[0])
+        best = max(score for score, _, _ in options)
+        decided = [
+            self._with_area(self._decision(w, thresholds, rows, strata), rows)
+            for score, w, thresholds in options
+            if score == best or self.weights[w].max() == 1
+        ]
+        return max(decided, key=lambda one: one[0])[1]
+
+    def _decision(self, w: int, thresholds: np.ndarray, rows: np.ndarray, strata: list[str]) -> Decision:
+        """The decision of the weights numbered w with threshold indices (S, C), nothing removed."""
         by_stratum = {name: [int(t) + 1 for t in chosen] for name, chosen in zip(strata, thresholds, strict=True)}
         if EVERYWHERE not in by_stratum:  # for a stratum that these rows have not
             common = self._thresholds(w, rows, [EVERYWHERE])[2]
             by_stratum[EVERYWHERE] = [int(t) + 1 for t in common[0]]
-        weights = dict(zip(self.evidence.models, map(float, self.weights[w]), strict=True))
-        return self._with_area(Decision(weights, by_stratum, 0), rows)
+        return Decision(dict(zip(self.evidence.models, map(float, self.weights[w]), strict=True)), by_stratum, 0)
 
     def _thresholds(self, w: int, rows: np.ndarray, strata: list[str]) -> tuple[float, int, np.ndarray]:
         """(score, w, threshold indices (S, C)) of the weights numbered w."""
@@ -93,20 +106,19 @@ class Search:
         picked = np.take_along_axis(summed, thresholds[..., None, None], 2)[:, :, 0].sum(0)  # (C, K)
         return float(self.score.finish(picked).mean()), w, thresholds
 
-    def _with_area(self, decision: Decision, rows: np.ndarray) -> Decision:
-        """The decision with the minimum area that scores best; the smallest of equals."""
-        if len(self.areas) == 1:
-            return Decision(decision.weights, decision.thresholds, self.areas[0])
+    def _with_area(self, decision: Decision, rows: np.ndarray) -> tuple[float, Decision]:
+        """The decision with the minimum area that scores best, the smallest of equals, and its score."""
         counts = np.stack(
-            [count_areas(self.mask(decision, row), *self.evidence.truth(row), self.areas) for row in rows], 1
+            [
+                count_areas(self.evidence.mask(row, decision), *self.evidence.truth(row), self.areas)
+                for row in tqdm(rows, desc="minimum area", unit="row", leave=False, disable=None)
+            ],
+            1,
         )
         scores = [self.score.of(of_area) for of_area in counts]
-        return Decision(decision.weights, decision.thresholds, self.areas[int(np.argmax(scores))])
-
-    def mask(self, decision: Decision, row: int) -> np.ndarray:
-        """The mask (C, H, W) bool of a row under a decision."""
-        return decision.mask(self.evidence.maps(row, decision.models), self.strata[row])
+        best = int(np.argmax(scores))
+        return scores[best], replace(decision, min_area=self.areas[best])
 
     def count(self, decision: Decision, rows: np.ndarray) -> np.ndarray:
         """Counts (len(rows), C, 3) of rows under a decision."""
-        return np.stack([count(self.mask(decision, row), *self.evidence.truth(row)) for row in rows])
+        return np.stack([count(self.evidence.mask(row, decision), *self.evidence.truth(row)) for row in rows])

@@ -108,7 +108,12 @@ def gallery(evidence: Evidence, scores: dict) -> tuple[list[Row], list[Row]]:
     if "counts" in said:
         counts = np.array(said["counts"])
     else:
-        counts = np.stack([count(_mask(evidence, decisions, row), *evidence.truth(row)) for row in evidence.rows.index])
+        counts = np.stack(
+            [
+                count(evidence.mask(row, decisions[row_id]), *evidence.truth(row))
+                for row, row_id in evidence.rows.row_id.items()
+            ]
+        )
     seen = counts.sum(2) > 0  # (rows, C): truth or prediction
     by_row = (dice(counts, 0) * seen).sum(1) / np.maximum(seen.sum(1), 1)
     order = np.argsort(np.where(seen.any(1), by_row, np.inf), kind="stable")[: seen.any(1).sum()]
@@ -119,18 +124,12 @@ def gallery(evidence: Evidence, scores: dict) -> tuple[list[Row], list[Row]]:
     )
 
 
-def _mask(evidence: Evidence, decisions: dict[str, Decision], row: int) -> np.ndarray:
-    """The mask (C, H, W) bool of a row under its decision."""
-    decision = decisions[evidence.rows.row_id[row]]
-    return decision.mask(evidence.maps(row, decision.models), evidence.rows.stratum[row])
-
-
 def _shown(evidence: Evidence, decisions: dict[str, Decision], row: int, score: float) -> Row:
     about = evidence.rows.loc[row]
     _, height, width = evidence.pixels.shape(about.image_id)
     image = evidence.pixels.read_window(about.image_id, about.z, 0, 0, height, width)
     truth, valid = evidence.truth(row)
-    address = picture(image, truth, _mask(evidence, decisions, row), valid)
+    address = picture(image, truth, evidence.mask(row, decisions[about.row_id]), valid)
     return Row(about.row_id, about.group, about.stratum, float(score), address)
 
 

@@ -17,11 +17,8 @@ TOLERANCE = 1e-9  # of a score read back; the masks must be the same
 
 def masks(evidence: Evidence, decisions: dict[str, Decision]) -> Iterator[tuple[str, np.ndarray]]:
     """(row_id, mask (C, H, W) bool) of every row under its decision."""
-    for row, (row_id, stratum) in zip(
-        evidence.rows.index, evidence.rows[["row_id", "stratum"]].itertuples(index=False), strict=True
-    ):
-        decision = decisions[row_id]
-        yield row_id, decision.mask(evidence.maps(row, decision.models), stratum)
+    for row, row_id in evidence.rows.row_id.items():
+        yield row_id, evidence.mask(row, decisions[row_id])
 
 
 def shapes_of(rows: pd.DataFrame, manifest: pd.DataFrame) -> dict[str, tuple[int, int]]:

@@ -26,8 +26,9 @@ class Windows(Dataset):
     Item k + n·len is the (n + 1)-th draw of patch k: the same patch, changed in another way.
 
     With an augmentation, the window is moved by up to a quarter of its size and changed; both depend on
-    (seed, epoch, item) alone, never on the loader process. An image smaller than the window is mirrored at its
-    lower and right edge, where its labels are ignored.
+    (seed, epoch, item) alone, never on the loader process. A window beyond the image's edge is moved inside; without
+    an augmentation, what it did not ask for is ignored. An image smaller than the window is mirrored at its lower and
+    right edge, where its labels are ignored.
     """
 
     def __init__(
@@ -63,16 +64,34 @@ class Windows(Dataset):
     def _read(self, image_id: str, z: int, centre_y: int, centre_x: int) -> tuple[np.ndarray, np.ndarray]:
         size, slices, step = self.shape
         _, height, width = self.store.shape(image_id)
-        y = min(max(centre_y - size // 2, 0), max(height - size, 0))
-        x = min(max(centre_x - size // 2, 0), max(width - size, 0))
+        asked_y, asked_x = centre_y - size // 2, centre_x - size // 2
+        y = min(max(asked_y, 0), max(height - size, 0))
+        x = min(max(asked_x, 0), max(width - size, 0))
         window = (y, x, min(size, height), min(size, width))
         image = self.store.read_stack(image_id, z, slices, step, window)
         labels = self.store.read_labels(image_id, z, window)
+        if not self.augmentation:
+            labels[: max(asked_y - y, 0)] = IGNORE
+            labels[:, : max(asked_x - x, 0)] = IGNORE
         lack = ((0, size - window[2]), (0, size - window[3]))
         if any(after for _, after in lack):
             image = np.pad(image, (*lack, (0, 0)), mode="reflect")
             labels = np.pad(labels, lack, constant_values=IGNORE)
         return image, labels
+
+
+def windows_of(parts: pd.DataFrame, store: PixelStore, size: int) -> pd.DataFrame:
+    """Windows that cover every slice of the parts without overlap; the last of a row may reach beyond the edge."""
+    rows = []
+    for part in parts.itertuples():
+        _, height, width = store.shape(part.image_id)
+        rows += [
+            (part.image_id, z, y, x)
+            for z in range(part.z0, part.z1)
+            for y in range(0, height, size)
+            for x in range(0, width, size)
+        ]
+    return pd.DataFrame(rows, columns=["image_id", "z", "y", "x"])
 
 
 def draw_epoch(

@@ -9,10 +9,9 @@ import pandas as pd
 import torch
 from torch.utils.data import DataLoader
 
-from tessera.data.patches import grid
 from tessera.data.pixels import PixelStore
 from tessera.learn.augmentations import build_augmentation
-from tessera.learn.dataset import Shape, Windows, draw_epoch
+from tessera.learn.dataset import Shape, Windows, draw_epoch, windows_of
 from tessera.learn.ema import Ema
 from tessera.learn.loop import Run, keep_best, train_epoch, validate
 from tessera.learn.losses.build import build_loss
@@ -98,17 +97,3 @@ class Training:
         if self.model.keep == "best":
             keep_best(run, value)
         return value
-
-
-def windows_of(parts: pd.DataFrame, store: PixelStore, size: int) -> pd.DataFrame:
-    """Windows that cover every slice of the parts without overlap, but for the last of a row, shifted inside."""
-    rows = []
-    for part in parts.itertuples():
-        _, height, width = store.shape(part.image_id)
-        rows += [
-            (part.image_id, z, y, x)
-            for z in range(part.z0, part.z1)
-            for y in grid(height, size, size)
-            for x in grid(width, size, size)
-        ]
-    return pd.DataFrame(rows, columns=["image_id", "z", "y", "x"])

@@ -157,6 +157,19 @@ def test_the_decision_scores_best_of_all_thresholds_and_areas(memory_evidence: t
     assert found == pytest.approx(max(areas))
 
 
+def test_weights_and_area_are_chosen_together(memory_evidence: type) -> None:
+    """Alone, the second model loses to the first by its specks, and wins once they are removed."""
+    labels = np.zeros((2, 20, 20), np.uint8)
+    labels[:, 2:12, 2:12] = 1
+    first, second = labels.copy(), labels.copy()
+    first[:, 2:4, 2:12] = 0
+    second[:, 14:19:2, ::2] = 1
+    maps = {name: one[:, None] * 255 for name, one in (("first", first), ("second", second))}
+    search = Search(memory_evidence(maps, labels), simplex(2, 1), False, [0, 4], POOLED)
+    assert search.decide(np.arange(2)).weights == {"first": 0.0, "second": 1.0}
+    assert search.decide(np.arange(2)).min_area == 4
+
+
 @pytest.mark.parametrize("areas", [[0, 2, 8], [8, 0, 2]])
 def test_of_equally_good_areas_the_smallest_is_taken(memory_evidence: type, areas: list[int]) -> None:
     labels = np.zeros((2, 12, 12), np.uint8)

@@ -9,7 +9,7 @@ from torch.utils.data import DataLoader
 
 from tessera.data.pixels import PixelStore
 from tessera.learn.augmentations import build_augmentation
-from tessera.learn.dataset import Shape, Windows, draw_epoch
+from tessera.learn.dataset import Shape, Windows, draw_epoch, windows_of
 from tessera.params import Augment
 
 AUGMENT = Augment(scale=0.2, rotate=20, brightness=0.2)
@@ -25,6 +25,10 @@ def store(pixel_store: Callable[..., PixelStore]) -> PixelStore:
 
 def _patches(*rows: tuple[str, int, int, int]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["image_id", "z", "y", "x"])
+
+
+def _parts(*rows: tuple[str, int, int]) -> pd.DataFrame:
+    return pd.DataFrame(rows, columns=["image_id", "z0", "z1"])
 
 
 MANY = _patches(("large", 0, 0, 0), ("large", 3, 58, 88), ("large", 2, 30, 40), ("flat", 0, 0, 68), ("tiny", 1, 0, 0))
@@ -114,6 +118,19 @@ def test_an_image_smaller_than_the_window_is_mirrored_and_ignored_there(store: P
     np.testing.assert_array_equal(labels[:height, :width], store.file[name]["labels"][0, :height, :width])
     assert (labels[height:] == 255).all()
     assert (labels[:, width:] == 255).all()
+
+
+def test_the_windows_of_parts_count_every_label_once(store: PixelStore) -> None:
+    """The last window of a row moves inside and ignores what its neighbour has counted."""
+    parts = _parts(("large", 1, 3), ("flat", 0, 1), ("tiny", 0, 2))
+    rows = windows_of(parts, store, 32)
+    windows = Windows(store, rows, 32, Shape(32, 1, 1))
+    found = {name: np.zeros(2, int) for name in parts.image_id}
+    for index, name in enumerate(rows.image_id):
+        found[name] += np.bincount(windows[index][1].ravel(), minlength=256)[:2]
+    for part in parts.itertuples():
+        labels = store.file[part.image_id]["labels"][part.z0 : part.z1]
+        assert found[part.image_id].tolist() == np.bincount(labels.ravel(), minlength=256)[:2].tolist()
 
 
 # Which patches an epoch draws
