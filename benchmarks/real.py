@@ -95,7 +95,7 @@ def main(names: list[str]) -> None:
         sys.exit("TESSERA_REAL_DATA is not set: it names the folder that holds monuseg/ and isbi2012/")
     for name in names or [*GOALS, "sample"]:
         with tempfile.TemporaryDirectory() as temporary:
-            folder = Path(temporary) / "tessera"
+            folder, ran = Path(temporary) / "tessera", commit()
             body, scores, finished = run(name, Path(data) / name if name in GOALS else None, folder)
             if name == "sample":
                 sample.write(finished, folder)  # the same run tells its seconds by stage
@@ -108,7 +108,7 @@ def main(names: list[str]) -> None:
         else:
             rows = sample_claims(scores)
         sets = earlier()
-        sets[name] = {"commit": commit(), "body": [[*line, commit()] for line in body], "rows": rows}
+        sets[name] = {"commit": ran, "body": [[*line, ran] for line in body], "rows": rows}
         write(sets)
 
 
