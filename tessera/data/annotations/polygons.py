@@ -4,7 +4,6 @@ Vertices are pixel centres, x before y; what OpenCV's `fillPoly` fills is inside
 """
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,7 +28,7 @@ class PolygonFiles:
         self.data, self.source = data, Path(data.source)
         self.in_lines = "{image_id}" not in data.train_polygons
         self.per_slice = self.in_lines or "{slice}" in data.train_polygons
-        self.records = dict(_read_lines(self.source / data.train_polygons, data.id, problems)) if self.in_lines else {}
+        self.records = _read_lines(self.source / data.train_polygons, data.id, problems) if self.in_lines else {}
 
     def read(self, image_id: str, slice_name: str, shape: tuple[int, int]) -> np.ndarray:
         """Planes (K, H, W). Raises InputError naming file and polygon: no JSON, unknown class, wrong geometry."""
@@ -68,21 +67,21 @@ class PolygonFiles:
         return self.records[name]
 
 
-def _read_lines(path: Path, id_key: str, problems: list[str]) -> Iterator[tuple[str, tuple[str, object]]]:
-    """(id, (place, record)) of each line; a wrong line goes to `problems`."""
-    seen = set()
-    for number, line in enumerate(_read_text(path).splitlines(), 1):
+def _read_lines(path: Path, id_key: str, problems: list[str]) -> dict[str, tuple[str, object]]:
+    """id → (place, record) of each line; a wrong line goes to `problems`."""
+    records = {}
+    for number, line in enumerate(_read_text(path).rstrip("\n").split("\n"), 1):
         with collected(problems):
             record = _parse(line, path, number)
             if not isinstance(record, dict) or id_key not in record:
                 raise InputError(
-                    f"{path} line {number}: has no {id_key!r}; a line is an object with id and annotations"
+                    f"{path} line {number}: has no {id_key!r}; a line is {{{id_key!r}: …, 'annotations': […]}}"
                 )
             name = str(record[id_key])
-            if name in seen:
+            if name in records:
                 raise InputError(f"{path} line {number}: id {name!r} stands there a second time")
-            seen.add(name)
-            yield name, (f"{path} line {number} (id {name})", record)
+            records[name] = (f"{path} line {number} (id {name})", record)
+    return records
 
 
 def _read_text(path: Path) -> str:
