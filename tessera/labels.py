@@ -44,11 +44,11 @@ class RleForm(NamedTuple):
 
 
 class Row(NamedTuple):
-    """A row of a csv: its line in the file (1 is the header), its class ("" without a class column), its cell."""
+    """A row of a csv: its line in the file (1 is the header), its class (None without a class column), its cell."""
 
     line: int
     row_id: str
-    class_name: str
+    class_name: str | None
     text: str
 
 
@@ -70,7 +70,7 @@ class RleTable(NamedTuple):
         """A problem for each further row of one id and class; with `several`, only for one that adds nothing."""
         problems = []
         for rows in self.rows.values():
-            seen: dict[str, set[str]] = {}
+            seen: dict[str | None, set[str]] = {}
             for row in rows:
                 texts = seen.setdefault(row.class_name, set())
                 if texts and (not several or row.text in texts):
@@ -81,7 +81,8 @@ class RleTable(NamedTuple):
         return problems
 
     def _place(self, row: Row) -> str:
-        return f"{self.path} line {row.line}: id {row.row_id!r}" + (row.class_name and f" class {row.class_name!r}")
+        named = "" if row.class_name is None else f" class {row.class_name!r}"
+        return f"{self.path} line {row.line}: id {row.row_id!r}{named}"
 
 
 def read_csv(path: Path, *columns: str) -> pd.DataFrame:
@@ -126,7 +127,7 @@ def read_rle_table(
     if table.empty:
         raise InputError(f"{path}: has a header and no rows")
     ids = table[id_column].str.removesuffix(id_ending)
-    classes = table[class_column] if class_column else [""] * len(table)
+    classes = table[class_column] if class_column else [None] * len(table)
     rows: dict[str, list[Row]] = {}
     for line, (row_id, name, text) in enumerate(zip(ids, classes, table[rle_column], strict=True), 2):
         rows.setdefault(row_id, []).append(Row(line, row_id, name, text.strip()))

@@ -3,12 +3,14 @@
 import os
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from closure import ROOT
 
 from tessera.data.ingest import build_manifest
+from tessera.data.labelling import Labels
 from tessera.labels import RleForm, read_rle_table
-from tessera.params import load_params
+from tessera.params import Data, load_params
 
 DATA = Path(os.environ.get("TESSERA_REAL_DATA", ""))
 needs_data = pytest.mark.skipif("TESSERA_REAL_DATA" not in os.environ, reason="TESSERA_REAL_DATA is not set")
@@ -38,6 +40,25 @@ def test_every_mask_of_a_real_competition_survives_decoding_and_encoding(name: s
     assert (len(rows), sum(row.text not in form.empty for row in rows)) == (count, filled)
     for row in rows:
         assert form.encode(table.decode(row, shape)) == row.text
+
+
+@needs_data
+def test_a_competition_of_file_name_ids_and_several_rows_an_image(tmp_path: Path):
+    rows = pd.read_csv(DATA / "rle_csv/airbus_ship_sample.csv", keep_default_na=False)
+    images = DATA / "rle_csv/airbus_images"
+    rows = rows[rows.ImageId.isin([path.name for path in images.iterdir()])]
+    rows.to_csv(tmp_path / "train.csv", index=False)
+    (tmp_path / "images").symlink_to(images)
+    data = Data(
+        source=str(tmp_path), task="binary", classes=["ship"], channels="rgb", train_images="images/{image_id}.jpg",
+        train_rle="train.csv", rle_column="EncodedPixels", rle_rows="several", id="ImageId", id_ending=".jpg",
+        solution=None,
+    )  # fmt: skip
+    assert len(build_manifest(data)) == 3
+    labels = Labels.open(data, [])
+    for name, texts in rows.groupby("ImageId").EncodedPixels:
+        pixels = sum(sum(map(int, text.split()[1::2])) for text in texts)
+        assert labels.read(Path(name).stem, "", (768, 768)).sum() == pixels
 
 
 @needs_data

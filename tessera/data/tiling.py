@@ -72,6 +72,7 @@ def _concat(patches: list[pd.DataFrame]) -> pd.DataFrame:
 def _digest(manifest: pd.DataFrame, data: "Data", tile: "Tile") -> str:
     """Names the content of the store: the files' digests, and all that decides how they are read."""
     said = json.dumps(
-        [manifest.to_csv(index=False), data.model_dump(include=_READING), tile.model_dump()], sort_keys=True
+        [manifest.to_csv(index=False), data.model_dump(include=_READING, exclude_defaults=True), tile.model_dump()],
+        sort_keys=True,
     )
     return hashlib.sha256(said.encode()).hexdigest()

@@ -103,6 +103,19 @@ def test_holes_are_outside(competition: Competition) -> None:
     np.testing.assert_array_equal(label, expected)
 
 
+@pytest.mark.parametrize(
+    "document",
+    ["3", "[3]", "[null]", "{}", '{"features": {}}', '[{"coordinates": 3}]', '[{"type": [], "coordinates": [[]]}]']
+    + ['[{"geometry": {"type": "Polygon", "coordinates": [[[1, 1]]]}, "properties": []}]'],
+)
+def test_any_json_is_read_or_refused(competition: Competition, document: str) -> None:
+    data = say(competition, "features")
+    path = Path(data.source) / "polygons/b.json"
+    path.write_text(document)
+    with pytest.raises(InputError, match=r"polygons/b\.json"):
+        Labels.open(data, []).read("b", "", SIZES["b"])
+
+
 def test_names_with_pattern_characters_are_names(competition: Competition) -> None:
     data = say(competition, "several masks")
     source = Path(data.source)

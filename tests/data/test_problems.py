@@ -145,6 +145,7 @@ ROWS = {
         "class rows", lambda s: line(s / "train.csv", 7, "c,vein,"),
         r"train\.csv line 7: class 'vein' is not known, data\.classes is vessel; say in data\.class_names",
     ),
+    "no class": Problem("class rows", lambda s: line(s / "train.csv", 7, "c,,"), r"train\.csv line 7: class '' is not known"),
     "no class column": Problem(
         "class rows", lambda s: edit(s / "train.csv", "class", "kind"), r"has no column 'class'; its columns are id, kind, rle",
     ),
@@ -192,6 +193,15 @@ MASKS = {
     "one of several masks without image": Problem(
         "several masks", lambda s: write_png(s / "masks/z_9.png", truth("a")), r"masks/z_9\.png: this mask has no image",
     ),
+    "a mask of two images": Problem(
+        "several masks",
+        lambda s: [(s / "train/c.png").rename(s / "train/a_0.png"), (s / "masks/a_0.png").rename(s / "masks/a_0_0.png")],
+        r"masks/a_0_0\.png: this mask is that of a and of a_0; make the pattern 'masks/\{image_id\}_\*\.png' tell",
+    ),
+    "numbers in jpeg": Problem(
+        "instances", lambda s: write_png(s / "masks/a.jpg", truth("a")), r"masks/a\.jpg: JPEG does not keep 0",
+        {"train_masks": "masks/{image_id}.jpg"},
+    ),
     "a truncated mask": Problem("instances", lambda s: cut(s / "masks/a.png"), r"masks/a\.png: is truncated"),
     "no valid area": Problem("grey", lambda s: valid(s, b=None), r"valid/b\.png: cannot be opened", VALID),
     "a valid area of another size": Problem(
@@ -209,7 +219,7 @@ POLYGONS = {
     ),
     "no polygon file": Problem("features", lambda s: (s / "polygons/b.json").unlink(), r"b\.json: cannot be opened"),
     "polygons without image": Problem(
-        "features", lambda s: (s / "polygons/z.json").write_text("[]"), r"z\.json: these polygons have no image",
+        "features", lambda s: (s / "polygons/z.json").write_text("[]"), r"z\.json: this polygon file has no image",
     ),
     "2 points": Problem(
         "bare rings", polygon("[[[1, 1], [2, 2], [1, 1]]]"), r"b\.json polygon 1: a ring has 2 different points",

@@ -25,14 +25,19 @@ def label_file(source: Path, pattern: str, image_id: str, slice_name: str) -> Pa
     return source / _fill(pattern, image_id, slice_name)
 
 
-def stray_files(source: Path, pattern: str, items: list[Item]) -> list[Path]:
-    """The files that match the pattern and belong to no image or slice of `items`."""
-    expected = set()
+def misplaced_files(source: Path, pattern: str, items: list[Item], what: str) -> list[str]:
+    """A problem for each file (`what`: mask, …) that belongs to no image or slice of `items`, or to two of them."""
+    owners: dict[Path, set[str]] = {path: set() for path in source.glob(re.sub(r"\{\w+\}", "*", pattern))}
     for item in items:
-        for name in item.slices or ("",):
+        for name in item.slices if item.slices and "{slice}" in pattern else ("",):
             with collected([]):  # an image without label has said so
-                expected.update(label_files(source, pattern, item.image_id, name))
-    return sorted(set(source.glob(re.sub(r"\{\w+\}", "*", pattern))) - expected)
+                for path in label_files(source, pattern, item.image_id, name):
+                    owners.setdefault(path, set()).add(row_id(item.image_id, name))
+    return [f"{path}: this {what} has no image" for path, ids in sorted(owners.items()) if not ids] + [
+        f"{path}: this {what} is that of {' and of '.join(sorted(ids))}; make the pattern {pattern!r} tell them apart"
+        for path, ids in sorted(owners.items())
+        if len(ids) > 1
+    ]
 
 
 def row_id(image_id: str, slice_name: str) -> str:

@@ -24,20 +24,21 @@ def members(document: object) -> list:
     return document
 
 
-def read_member(member: object) -> tuple[str, list[Polygon]]:
-    """(class name, "" where none is said; polygons) of one entry. Raises InputError: no polygon."""
+def read_member(member: object) -> tuple[str | None, list[Polygon]]:
+    """(class name, None where none is said; polygons) of one entry. Raises InputError: no polygon."""
     if isinstance(member, list):
-        return "", [[member]]
+        return None, [[member]]
     geometry = member.get("geometry", member) if isinstance(member, dict) else None
     if not isinstance(geometry, dict) or not isinstance(geometry.get("coordinates"), list):
         raise InputError(f"has no geometry with coordinates, found {_shown(member)}")
-    kind, coordinates = geometry.get("type", ""), geometry["coordinates"]
+    kind, coordinates = geometry.get("type"), geometry["coordinates"]
     if "geometry" in member and kind not in AREAS:
         raise InputError(f"geometry of type {kind!r} has no area; {' and '.join(AREAS)} have")
     polygons = coordinates if kind == "MultiPolygon" else [coordinates]
     if not all(isinstance(polygon, list) and polygon for polygon in polygons):
         raise InputError(f"coordinates must be a list of rings, found {_shown(coordinates)}")
-    return (_class_of(member) if kind in AREAS else str(kind)), polygons
+    name = _class_of(member) if kind in AREAS else kind
+    return (None if name is None else str(name)), polygons
 
 
 def read_ring(ring: object, shape: tuple[int, int]) -> np.ndarray:
@@ -63,9 +64,10 @@ def read_ring(ring: object, shape: tuple[int, int]) -> np.ndarray:
     return np.rint(points).astype(np.int32)
 
 
-def _class_of(member: dict) -> str:
-    classification = (member.get("properties") or {}).get("classification") or ""
-    return str(classification.get("name") or "") if isinstance(classification, dict) else str(classification)
+def _class_of(feature: dict) -> object:
+    properties = feature.get("properties")
+    classification = properties.get("classification") if isinstance(properties, dict) else None
+    return classification.get("name") if isinstance(classification, dict) else classification
 
 
 def _shown(value: object) -> str:

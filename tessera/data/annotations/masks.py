@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tessera.data.annotations.files import label_files, stray_files
+from tessera.data.annotations.files import label_files, misplaced_files
 from tessera.data.annotations.planes import empty_planes, paint
 from tessera.data.images import read_image, read_mask
 from tessera.data.layout import Item
@@ -34,9 +34,8 @@ class MaskFiles:
         return planes
 
     def strangers(self, items: list[Item]) -> list[str]:
-        """A problem for every mask without an image or slice."""
-        strays = stray_files(self.source, self.data.train_masks, items)
-        return [f"{path}: this mask has no image" for path in strays]
+        """A problem for every mask without an image or slice, or of two."""
+        return misplaced_files(self.source, self.data.train_masks, items, "mask")
 
 
 def read_valid(data: "Data", image_id: str, slice_name: str, shape: tuple[int, int]) -> np.ndarray:
@@ -47,7 +46,7 @@ def read_valid(data: "Data", image_id: str, slice_name: str, shape: tuple[int, i
     valid = np.zeros(shape, bool)
     paths = label_files(Path(data.source), data.valid_masks, image_id, slice_name)
     for path in paths:
-        valid |= _sized(read_image(path, "rgb"), path, shape).any(axis=2)
+        valid |= _above_0(path, shape)
     if not valid.any():
         raise InputError(f"{paths[0]}: the valid area (data.valid_masks) is empty; values above 0 are valid")
     return valid
@@ -101,7 +100,14 @@ def _unknown_colours(path: Path, codes: np.ndarray, known: np.ndarray) -> list[s
 
 def _instances(path: Path, shape: tuple[int, int], data: "Data") -> np.ndarray:
     """Planes of a mask where 0 is background and any other number or colour an instance of the one class."""
-    return _sized(read_image(path, "rgb"), path, shape).any(axis=2).astype(np.uint8)[None]
+    return _above_0(path, shape).astype(np.uint8)[None]
+
+
+def _above_0(path: Path, shape: tuple[int, int]) -> np.ndarray:
+    """Where a file is not 0, in any channel; (H, W) bool."""
+    if path.suffix.lower() in (".jpg", ".jpeg"):
+        raise InputError(f"{path}: JPEG does not keep 0 as it was; give this mask as PNG or TIFF")
+    return _sized(read_image(path, "rgb"), path, shape).any(axis=2)
 
 
 def _sized(mask: np.ndarray, path: Path, shape: tuple[int, int]) -> np.ndarray:

@@ -27,12 +27,12 @@ def paint(planes: np.ndarray, mask: np.ndarray, meaning: str, classes: list[str]
         np.maximum(plane, mask.astype(np.uint8, copy=False), out=plane)
 
 
-def meaning_of(name: str, data: "Data") -> str:
-    """What a class column's or a polygon's name means: a class, background or ignore; "" is the only class.
+def meaning_of(name: str | None, data: "Data") -> str:
+    """What a class column's or a polygon's name means: a class, background or ignore. None is said: the only class.
 
     Raises InputError for an unknown name.
     """
-    if not name and len(data.classes) == 1:
+    if name is None and len(data.classes) == 1:
         return data.classes[0]
     if name in data.class_names:
         return data.class_names[name]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from tessera.data.annotations.files import label_file, row_id, row_ids, stray_files
+from tessera.data.annotations.files import label_file, misplaced_files, row_id, row_ids
 from tessera.data.annotations.geometry import members, read_member, read_ring
 from tessera.data.annotations.planes import empty_planes, meaning_of, paint
 from tessera.data.layout import Item
@@ -51,8 +51,7 @@ class PolygonFiles:
     def strangers(self, items: list[Item]) -> list[str]:
         """A problem for every file or line without an image or slice."""
         if not self.in_lines:
-            strays = stray_files(self.source, self.data.train_polygons, items)
-            return [f"{path}: these polygons have no image" for path in strays]
+            return misplaced_files(self.source, self.data.train_polygons, items, "polygon file")
         known = row_ids(items)
         return [f"{place}: id {name!r} has no image" for name, (place, _) in self.records.items() if name not in known]
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tessera.data.annotations.files import row_id, row_ids
-from tessera.data.annotations.planes import empty_planes, meaning_of, paint
+from tessera.data.annotations.planes import BACKGROUND, empty_planes, meaning_of, paint
 from tessera.data.layout import Item
 from tessera.errors import InputError, collected
 from tessera.labels import RleForm, read_rle_table
@@ -52,13 +52,13 @@ class RleRows:
             if name not in known
         ]
 
-    def _meanings(self, problems: list[str]) -> dict[str, str]:
+    def _meanings(self, problems: list[str]) -> dict[str | None, str]:
         """What each class of the csv means; an unknown one is a problem once, whatever the number of its rows."""
-        meanings: dict[str, str] = {}
+        meanings: dict[str | None, str] = {}
         for rows in self.table.rows.values():
             for row in rows:
                 if row.class_name not in meanings:
-                    meanings[row.class_name] = "background"
+                    meanings[row.class_name] = BACKGROUND
                     with collected(problems, f"{self.table.path} line {row.line}: "):
                         meanings[row.class_name] = meaning_of(row.class_name, self.data)
         return meanings
