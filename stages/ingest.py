@@ -12,8 +12,9 @@ from tessera.params import load_params
 
 def main() -> None:
     params = load_params()
-    manifest = build_manifest(params.data)
-    template = build_template(Path(params.data.source), params.data.sample_submission, params.data.id, manifest)
+    data = params.data
+    manifest = build_manifest(data)
+    template = build_template(Path(data.source), data.sample_submission, data.id, manifest, data.id_ending)
     with paths.writing(paths.MANIFEST) as path:
         write_manifest(manifest, path)
     with paths.writing(paths.SAMPLE_SUBMISSION) as path:

@@ -12,7 +12,7 @@ from tessera.decide.decision import Decision, held_out_decisions
 from tessera.decide.evidence import Evidence, oof_rows, test_rows
 from tessera.deliver.dialects.build import build_dialect
 from tessera.deliver.scoreboard import solution_score, table
-from tessera.deliver.submission import check_score, masks, shapes_of
+from tessera.deliver.submission import check_score, masks, rows_asked_for, shapes_of
 from tessera.errors import raise_problems
 from tessera.labels import read_csv
 from tessera.metrics.counts import DiceScore
@@ -44,7 +44,7 @@ def main() -> None:
     for line in paths.undeclared("predictions/*.h5", [paths.predictions(model) for model in params.train.models]):
         print(line)
     template = read_csv(paths.SAMPLE_SUBMISSION)
-    rows = test_rows(manifest[manifest.subset == "test"]).set_index("row_id").loc[template.iloc[:, 0]].reset_index()
+    rows = rows_asked_for(test_rows(manifest[manifest.subset == "test"]), template, params.data)
     test = Evidence(
         rows, {model: {-1: paths.predictions(model)} for model in decision.models}, params.predict.views, pixels, task
     )

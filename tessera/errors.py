@@ -7,8 +7,12 @@ from contextlib import contextmanager
 class InputError(Exception):
     """The input, a parameter or an artefact is wrong: the message says what, where, and what to do.
 
-    Stages print it without a traceback and exit 1; every other exception is a bug of ours.
+    Each argument is one problem. Stages print it without a traceback and exit 1; every other exception is a bug of
+    ours.
     """
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self.args))
 
 
 def raise_problems(title: str, problems: list[str]) -> None:
@@ -19,9 +23,9 @@ def raise_problems(title: str, problems: list[str]) -> None:
 
 
 @contextmanager
-def collected(problems: list[str]) -> Iterator[None]:
-    """An InputError inside the block becomes a line of `problems`."""
+def collected(problems: list[str], place: str = "") -> Iterator[None]:
+    """The problems of an InputError inside the block go to `problems`, each behind `place`."""
     try:
         yield
     except InputError as error:
-        problems.append(str(error))
+        problems += [f"{place}{problem}" for problem in error.args]

@@ -15,6 +15,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 from tessera.errors import InputError
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]+$")]  # becomes a file name and a DVC stage name
+Colour = Annotated[str, StringConstraints(pattern=r"^#[0-9a-fA-F]{6}$")]
 Share = Annotated[float, Field(ge=0, le=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
@@ -49,15 +50,25 @@ class Data(Section):
     channels: Literal["grey", "rgb", "all"]
     train_images: str
     test_images: str | None = None
-    train_masks: str | None = None  # pattern of mask files, or
-    train_rle: str | None = None  # a csv of RLE rows
-    positive: int = 1  # pixel value of the class in mask files
-    ignore: int | None = None  # pixel value in mask files that counts nowhere
+    train_masks: str | None = None  # pattern of mask files: with *, several an image; without {slice}, one a volume; or
+    train_rle: str | None = None  # a csv of RLE rows; or
+    train_polygons: str | None = None  # pattern of JSON files, or a .jsonl with a line an image
+    mask_kind: Literal["grey", "colour", "instances"] = "grey"  # instances: 0 is background, all else the class
+    positive: int = 1  # grey: pixel value of the class
+    ignore: int | None = None  # grey: pixel value that counts nowhere
+    colours: dict[Colour, str] = {}  # colour: "#rrggbb" → a class, background or ignore
+    valid_masks: str | None = None  # pattern of masks; where they are 0, labels are ignored
     rle_column: str = "rle"
     rle_order: Literal["column", "row"] = "column"
     rle_base: Literal[0, 1] = 1
+    rle_starts: Literal["absolute", "relative"] = "absolute"  # relative: counted from the end of the run before
+    rle_empty: Annotated[list[str], Field(min_length=1)] = [""]  # cells of an empty mask, as "-1"; the first is written
+    rle_rows: Literal["one", "several"] = "one"  # an image or slice, and class; several are united
+    class_column: str | None = None  # of train_rle, where a row is one class of an image
+    class_names: dict[str, str] = {}  # what the labels call it → a class, background or ignore
     meta: list[str] = []  # csv files with a row an image
     id: str = "id"  # the column of ids, in every csv
+    id_ending: str = ""  # what ids of csv files have behind the image_id, as ".jpg"
     group: str | None = None
     stratum: str | None = None
     domain: str | None = None
@@ -66,14 +77,21 @@ class Data(Section):
 
     @model_validator(mode="after")
     def _contradictions(self) -> "Data":
-        if (self.train_masks is None) == (self.train_rle is None):
-            raise ValueError("give exactly one of train_masks and train_rle")
+        if (self.train_masks, self.train_rle, self.train_polygons).count(None) != 2:
+            raise ValueError("give exactly one of train_masks, train_rle and train_polygons")
         if self.positive == self.ignore:
             raise ValueError(f"positive and ignore are both {self.positive}")
-        for key in ("train_images", "test_images", "train_masks"):
+        if (self.mask_kind == "colour") != bool(self.colours):
+            raise ValueError(f"mask_kind colour goes with a table of colours; mask_kind is {self.mask_kind}")
+        for key in ("train_images", "test_images", "train_masks", "train_polygons", "valid_masks"):
             pattern = getattr(self, key)
-            if pattern is not None and pattern.count("{image_id}") != 1:
+            if pattern is not None and pattern.count("{image_id}") != 1 and not pattern.endswith(".jsonl"):
                 raise ValueError(f"{key} must hold {{image_id}} once, got {pattern!r}")
+        meanings = (*self.classes, "background", "ignore")
+        for key, table in (("colours", self.colours), ("class_names", self.class_names)):
+            for name, meaning in table.items():
+                if meaning not in meanings:
+                    raise ValueError(f"{key} says {name!r} is {meaning!r}; it may be {', '.join(meanings)}")
         if not self.meta and (self.group or self.stratum or self.domain):
             raise ValueError("group, stratum and domain are columns of `meta`, which is empty")
         return self

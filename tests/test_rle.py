@@ -1,23 +1,11 @@
 import numpy as np
 import pytest
+from samples import masks
 
 from tessera import rle
 from tessera.errors import InputError
 
 CODINGS = [(order, base) for order in ("column", "row") for base in (0, 1)]
-
-
-def _masks() -> list[np.ndarray]:
-    """Empty, full, corners and noise of many densities, on square, flat and tall shapes."""
-    rng = np.random.default_rng(0)
-    shapes = [(1, 1), (1, 9), (9, 1), (5, 5), (7, 13), (64, 17)]
-    masks = [np.full(shape, value, np.uint8) for shape in shapes for value in (0, 1)]
-    for y, x in ((0, 0), (0, -1), (-1, 0), (-1, -1)):
-        corner = np.zeros((4, 7), np.uint8)
-        corner[y, x] = 1
-        masks.append(corner)
-    noise = [rng.random(rng.integers(1, 40, 2)) < rng.random() for _ in range(60)]
-    return masks + [mask.astype(np.uint8) for mask in noise]
 
 
 def _naive_encode(mask: np.ndarray, order: str, base: int) -> str:
@@ -32,18 +20,34 @@ def _naive_encode(mask: np.ndarray, order: str, base: int) -> str:
     return " ".join(f"{start} {length}" for start, length in runs)
 
 
+@pytest.mark.parametrize("relative", [False, True])
 @pytest.mark.parametrize(("order", "base"), CODINGS)
-def test_decode_undoes_encode(order: str, base: int) -> None:
-    for mask in _masks():
-        decoded = rle.decode(rle.encode(mask, order, base), mask.shape, order, base)
+def test_decode_undoes_encode(order: str, base: int, relative: bool) -> None:
+    for mask in masks():
+        decoded = rle.decode(rle.encode(mask, order, base, relative), mask.shape, order, base, relative)
         assert decoded.dtype == np.uint8
         np.testing.assert_array_equal(decoded, mask)
 
 
 @pytest.mark.parametrize(("order", "base"), CODINGS)
 def test_encode_equals_a_walk_over_the_pixels(order: str, base: int) -> None:
-    for mask in _masks():
+    for mask in masks():
         assert rle.encode(mask, order, base) == _naive_encode(mask, order, base)
+
+
+def test_relative_starts_are_counted_from_the_end_of_the_run_before() -> None:
+    mask = np.array([[0, 1, 1, 0, 0, 0, 1, 0, 1, 1]])
+    assert rle.encode(mask, "row", 0, relative=True) == "1 2 3 1 1 2"
+    np.testing.assert_array_equal(rle.decode("1 2 3 1 1 2", (1, 10), "row", 0, relative=True), mask)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("1 2 -1 1", "run 2 starts at 2, before run 1 ends"), ("1 2 9 1", "covers pixels 1…12"), ("1 2 3", "3 numbers")],
+)
+def test_relative_runs_are_checked_as_absolute_ones(text: str, said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        rle.decode(text, (1, 10), "row", 0, relative=True)
 
 
 def test_default_is_column_major_and_one_based() -> None:
@@ -81,6 +85,7 @@ def test_runs_that_touch_are_accepted() -> None:
         ("3 4 5 2", ["run 2 starts at 5", "run 1", "unsorted or overlapping"]),
         ("100 1 1 1", ["run"]),
         ("99999999999999999999 1", ["99999999999999999999"]),
+        ("9223372036854775807 9223372036854775807", ["beyond any image"]),
     ],
 )
 def test_decode_refuses_and_names_the_place(text: str, said: list[str]) -> None:

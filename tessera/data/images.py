@@ -26,7 +26,7 @@ def read_mask(path: Path) -> np.ndarray:
     """The pixels of a mask file as (H, W), in the file's own dtype. Raises InputError as `read_image` does."""
     pixels = _read(path)
     if pixels.shape[2] > 1 and (pixels[..., :3] != pixels[..., :1]).any():
-        raise InputError(f"{path}: a mask must be grey, this one has colours")
+        raise InputError(f"{path}: a mask must be grey, this one has colours; data.mask_kind: colour or instances")
     return pixels[..., 0]
 
 

@@ -18,6 +18,8 @@ from tessera.labels import read_csv
 if TYPE_CHECKING:
     from tessera.params import Data
 
+UNKNOWN = ("", "nan")  # cells that name no group or stratum
+
 
 def build_manifest(data: "Data") -> pd.DataFrame:
     """Reads and checks every file of the raw layout; one row an image or volume.
@@ -42,13 +44,16 @@ def build_manifest(data: "Data") -> pd.DataFrame:
     ]
     table = pd.DataFrame(rows, columns=[name for name in COLUMNS if name not in ("group", "stratum", "domain")])
     problems += _twice(table)
-    if labels:
+    if labels and items[TRAIN]:
         problems += labels.strangers(items[TRAIN])
-    with collected(problems):  # checked here, so that its problems are listed with all others
-        build_template(source, data.sample_submission, data.id, table)
+    if items[TEST] or not data.test_images:
+        with collected(problems):  # checked here, so that its problems are listed with all others
+            build_template(source, data.sample_submission, data.id, table, data.id_ending)
     if meta is not None:
         table = _join_meta(table, meta, data, problems)
-    raise_problems(f"{source} cannot be used", problems)
+    raise_problems(
+        f"{source} cannot be used", list(dict.fromkeys(problems))
+    )  # a volume's one label is read by each slice
     return table
 
 
@@ -56,14 +61,12 @@ def _check_item(item: Item, subset: str, data: "Data", labels: "Labels | None", 
     """One manifest row; what is wrong with the item's files goes to `problems`."""
     digest, shapes = hashlib.sha256(), {}
     for z, path in enumerate(item.files(Path(data.source))):
-        try:
+        with collected(problems):
             pixels = read_image(path, data.channels)
             digest.update(path.read_bytes())
             shapes.setdefault((pixels.shape, pixels.dtype.name), path)
             if labels:
                 labels.read(item.image_id, item.slices[z] if item.slices else "", pixels.shape[:2])
-        except InputError as error:
-            problems.append(str(error))
     if len(shapes) > 1:
         listed = "; ".join(f"{path.name} is {shape} {dtype}" for (shape, dtype), path in shapes.items())
         problems.append(f"{item.pattern}: the slices of a volume must be alike, but {listed}")
@@ -100,6 +103,7 @@ def _read_meta(data: "Data", problems: list[str]) -> pd.DataFrame | None:
     for name in data.meta:
         with collected(problems):
             table = read_csv(Path(data.source) / name, data.id)
+            table[data.id] = table[data.id].str.removesuffix(data.id_ending)
             tables.append(table.assign(_place=[f"{name} line {line}" for line in range(2, len(table) + 2)]))
     if len(tables) <= len(data.meta):
         return None
@@ -123,7 +127,7 @@ def _join_meta(table: pd.DataFrame, meta: pd.DataFrame, data: "Data", problems: 
     for row in table.itertuples():
         if data.meta and row.image_id not in known:
             problems.append(f"{', '.join(data.meta)}: no row for image {row.image_id!r} ({row.image})")
-    own = [c for c in meta.columns if c not in ("_place", data.id, data.rle_column, *COLUMNS)]
+    own = [c for c in meta.columns if c not in ("_place", data.id, data.rle_column, data.class_column, *COLUMNS)]
     joined = table.merge(meta.rename(columns={data.id: "image_id"})[["image_id", *own]], on="image_id", how="left")
     joined[own] = joined[own].fillna("")
     for key, column in named.items():
@@ -134,9 +138,13 @@ def _join_meta(table: pd.DataFrame, meta: pd.DataFrame, data: "Data", problems: 
         )
         joined[key] = values.fillna("")
         if column in meta.columns and key != "domain":
-            lacking = joined[(joined[key] == "") & (joined.subset == TRAIN) & joined.image_id.isin(meta[data.id])]
+            unknown = joined[key].str.strip().str.lower().isin(UNKNOWN)
+            lacking = joined[unknown & (joined.subset == TRAIN) & joined.image_id.isin(meta[data.id])]
             places = meta.set_index(data.id, drop=False)["_place"]
-            problems += [f"{places[i]}: image {i!r} has no {column} (data.{key})" for i in lacking.image_id]
+            problems += [
+                f"{places[row.image_id]}: image {row.image_id!r} has no {column} (data.{key}), found {getattr(row, key)!r}"
+                for row in lacking.itertuples()
+            ]
     if data.group is None:
         joined["group"] = joined.image_id
     return joined

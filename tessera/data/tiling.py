@@ -12,6 +12,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from tessera.data.images import read_image
+from tessera.data.labelling import READING as LABEL_KEYS
 from tessera.data.labelling import Labels
 from tessera.data.layout import files_of
 from tessera.data.manifest import TRAIN, slice_names
@@ -22,7 +23,7 @@ from tessera.data.scaling import measure
 if TYPE_CHECKING:
     from tessera.params import Data, Tile
 
-_READING = {"channels", "train_masks", "positive", "ignore", "train_rle", "rle_column", "rle_order", "rle_base"}
+_READING = {"channels", *LABEL_KEYS}
 
 
 def write_tiles(manifest: pd.DataFrame, data: "Data", tile: "Tile", path: Path) -> pd.DataFrame:
@@ -71,6 +72,7 @@ def _concat(patches: list[pd.DataFrame]) -> pd.DataFrame:
 def _digest(manifest: pd.DataFrame, data: "Data", tile: "Tile") -> str:
     """Names the content of the store: the files' digests, and all that decides how they are read."""
     said = json.dumps(
-        [manifest.to_csv(index=False), data.model_dump(include=_READING), tile.model_dump()], sort_keys=True
+        [manifest.to_csv(index=False), data.model_dump(include=_READING, exclude_defaults=True), tile.model_dump()],
+        sort_keys=True,
     )
     return hashlib.sha256(said.encode()).hexdigest()

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,9 @@ from tessera.decide.evidence import Evidence
 from tessera.errors import InputError
 from tessera.metrics.counts import DiceScore, count
 
+if TYPE_CHECKING:
+    from tessera.params import Data
+
 TOLERANCE = 1e-9  # of a score read back; the masks must be the same
 
 
@@ -19,6 +23,13 @@ def masks(evidence: Evidence, decisions: dict[str, Decision]) -> Iterator[tuple[
     """(row_id, mask (C, H, W) bool) of every row under its decision."""
     for row, row_id in evidence.rows.row_id.items():
         yield row_id, evidence.mask(row, decisions[row_id])
+
+
+def rows_asked_for(rows: pd.DataFrame, template: pd.DataFrame, data: "Data") -> pd.DataFrame:
+    """The test rows in the order of the sample submission, under its ids (which end in `data.id_ending`)."""
+    ids = template.iloc[:, 0]
+    found = rows.set_index("row_id").loc[ids.str.removesuffix(data.id_ending)]
+    return found.reset_index(drop=True).assign(row_id=ids)
 
 
 def shapes_of(rows: pd.DataFrame, manifest: pd.DataFrame) -> dict[str, tuple[int, int]]:

@@ -12,9 +12,10 @@ from tessera.decide.evidence import Evidence, oof_rows, test_rows
 from tessera.decide.honest import evaluate
 from tessera.decide.search import Search, simplex
 from tessera.deliver.dialects import hubmap
-from tessera.deliver.submission import check_score, masks, shapes_of
+from tessera.deliver.submission import check_score, masks, rows_asked_for, shapes_of
 from tessera.errors import InputError
 from tessera.metrics.counts import DiceScore
+from tessera.params import Data
 from tessera.predict.store import create_item
 from tessera.tasks import Binary
 
@@ -49,6 +50,14 @@ def evidence(pixel_store: Callable[..., PixelStore], tmp_path: Path) -> Evidence
                     group[view][:] = rng.integers(0, 256, shape)
             stores.setdefault(model, {})[part.fold] = path
     return Evidence(oof_rows(PARTS, MANIFEST, [0, 1, 2]), stores, VIEWS, pixels, Binary(["a"]))
+
+
+def test_test_rows_stand_in_the_order_and_under_the_ids_of_the_sample_submission() -> None:
+    data = Data.model_construct(id_ending=".jpg")
+    template = pd.DataFrame({"ImageId": ["c_1.jpg", "a_0.jpg"], "rle": ""})
+    rows = rows_asked_for(rows_of_test(MANIFEST), template, data)
+    assert rows[["row_id", "image_id", "z"]].to_numpy().tolist() == [["c_1.jpg", "c", 1], ["a_0.jpg", "a", 0]]
+    assert rows.index.tolist() == [0, 1]
 
 
 def test_rows_are_the_slices_of_the_parts_that_were_run() -> None:

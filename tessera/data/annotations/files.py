@@ -1,0 +1,54 @@
+"""Label files by pattern: a file an image or slice, one for a whole volume, or, with *, several."""
+
+import glob
+import re
+from pathlib import Path
+
+from tessera.data.layout import Item
+from tessera.errors import InputError, collected
+
+
+def label_files(source: Path, pattern: str, image_id: str, slice_name: str) -> list[Path]:
+    """The files that hold the label of an image or slice, sorted. Raises InputError when a * matches none."""
+    if "*" not in pattern:
+        return [label_file(source, pattern, image_id, slice_name)]
+    found = sorted(source.glob(_fill(pattern, glob.escape(image_id), glob.escape(slice_name))))
+    if not found:
+        raise InputError(
+            f"{label_file(source, pattern, image_id, slice_name)}: no file matches; the image has no label"
+        )
+    return found
+
+
+def label_file(source: Path, pattern: str, image_id: str, slice_name: str) -> Path:
+    """The one file of a pattern without *."""
+    return source / _fill(pattern, image_id, slice_name)
+
+
+def misplaced_files(source: Path, pattern: str, items: list[Item], what: str) -> list[str]:
+    """A problem for each file (`what`: mask, …) that belongs to no image or slice of `items`, or to two of them."""
+    owners: dict[Path, set[str]] = {path: set() for path in source.glob(re.sub(r"\{\w+\}", "*", pattern))}
+    for item in items:
+        for name in item.slices if item.slices and "{slice}" in pattern else ("",):
+            with collected([]):  # an image without label has said so
+                for path in label_files(source, pattern, item.image_id, name):
+                    owners.setdefault(path, set()).add(row_id(item.image_id, name))
+    return [f"{path}: this {what} has no image" for path, ids in sorted(owners.items()) if not ids] + [
+        f"{path}: this {what} is that of {' and of '.join(sorted(ids))}; make the pattern {pattern!r} tell them apart"
+        for path, ids in sorted(owners.items())
+        if len(ids) > 1
+    ]
+
+
+def row_id(image_id: str, slice_name: str) -> str:
+    """The id of a row or record: the image_id, or `<volume>_<slice>`."""
+    return f"{image_id}_{slice_name}" if slice_name else image_id
+
+
+def row_ids(items: list[Item]) -> set[str]:
+    """The ids of all images and slices."""
+    return {row_id(item.image_id, name) for item in items for name in item.slices or ("",)}
+
+
+def _fill(pattern: str, image_id: str, slice_name: str) -> str:
+    return pattern.replace("{image_id}", image_id).replace("{slice}", slice_name)
