@@ -18,7 +18,7 @@ class InputError(Exception):
 def raise_problems(title: str, problems: list[str]) -> None:
     """Raises one `InputError` that lists all `problems`, so that a person mends them in one go."""
     if problems:
-        lines = "\n".join(f"  {number}. {problem}".replace("\n", "\n   ") for number, problem in enumerate(problems, 1))
+        lines = "\n".join(f"  {number}. {problem}" for number, problem in enumerate(problems, 1))
         raise InputError(f"{title}: {len(problems)} problem(s)\n{lines}")
 
 
