@@ -51,9 +51,8 @@ def build_manifest(data: "Data") -> pd.DataFrame:
             build_template(source, data.sample_submission, data.id, table, data.id_ending)
     if meta is not None:
         table = _join_meta(table, meta, data, problems)
-    raise_problems(
-        f"{source} cannot be used", list(dict.fromkeys(problems))
-    )  # a volume's one label is read by each slice
+    once = list(dict.fromkeys(problems))  # a wrong label of a whole volume is met by each slice
+    raise_problems(f"{source} cannot be used", once)
     return table
 
 

@@ -105,9 +105,11 @@ def test_holes_are_outside(competition: Competition) -> None:
 
 @pytest.mark.parametrize(
     "document",
-    ["3", "[3]", "[null]", "{}", '{"features": {}}', '[{"coordinates": 3}]', '[{"type": [], "coordinates": [[]]}]']
-    + ['[{"geometry": {"type": "Polygon", "coordinates": [[[1, 1]]]}, "properties": []}]'],
-)
+    [
+        "3", "[3]", "[null]", "{}", '{"features": {}}', '[{"coordinates": 3}]', '[{"type": [], "coordinates": [[]]}]',
+        '[{"geometry": {"type": "Polygon", "coordinates": [[[1, 1]]]}, "properties": []}]',
+    ],
+)  # fmt: skip
 def test_any_json_is_read_or_refused(competition: Competition, document: str) -> None:
     data = say(competition, "features")
     path = Path(data.source) / "polygons/b.json"

@@ -86,7 +86,7 @@ IMAGES = {
     "zero bytes": Problem("volumes", lambda s: (s / "test/t/10.tif").write_bytes(b""), r"test/t/10\.tif: is empty"),
     "zero bytes of a png": Problem("grey", lambda s: (s / "test/t.png").write_bytes(b""), r"test/t\.png: is empty"),
     "no image at all": Problem(
-        "grey", lambda s: (s / "train/c.png").write_bytes(b"hello IEND"), r"train/c\.png: cannot be decoded",
+        "grey", lambda s: (s / "train/c.png").write_bytes(b"hello IEND"), r"train/c\.png: .*(decoded|no valid)",
     ),
     "slices of two sizes": Problem(
         "volumes", slices((9, 8), np.uint16),
