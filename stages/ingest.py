@@ -1,7 +1,5 @@
 """ingest: reads the raw layout, checks every file, writes one row an image."""
 
-from pathlib import Path
-
 from stages.command import command
 from tessera import paths
 from tessera.data.ingest import build_manifest
@@ -14,7 +12,7 @@ def main() -> None:
     params = load_params()
     data = params.data
     manifest = build_manifest(data)
-    template = build_template(Path(data.source), data.sample_submission, data.id, manifest, data.id_ending)
+    template = build_template(data, manifest)
     with paths.writing(paths.MANIFEST) as path:
         write_manifest(manifest, path)
     with paths.writing(paths.SAMPLE_SUBMISSION) as path:

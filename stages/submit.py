@@ -23,7 +23,10 @@ from tessera.tasks import build_task
 def main() -> None:
     params = load_params()
     recipe, scores = (json.loads(path.read_text()) for path in (paths.RECIPE, paths.SCORES))
-    score, dialect = DiceScore(params.score.average, params.score.empty), build_dialect(params.submit.dialect)
+    score, dialect = (
+        DiceScore(params.score.average, params.score.empty),
+        build_dialect(params.submit.dialect, params.data.classes),
+    )
     manifest, pixels, task = (
         read_manifest(paths.MANIFEST),
         PixelStore(paths.TILES),

@@ -48,7 +48,7 @@ def build_manifest(data: "Data") -> pd.DataFrame:
         problems += labels.strangers(items[TRAIN])
     if items[TEST] or not data.test_images:
         with collected(problems):  # checked here, so that its problems are listed with all others
-            build_template(source, data.sample_submission, data.id, table, data.id_ending)
+            build_template(data, table)
     if meta is not None:
         table = _join_meta(table, meta, data, problems)
     once = list(dict.fromkeys(problems))  # a wrong label of a whole volume is met by each slice

@@ -1,10 +1,10 @@
 """The closing table of a run."""
 
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 
+from tessera.deliver.dialects.rle_csv import RleCsv
 from tessera.errors import InputError
 from tessera.metrics.counts import DiceScore, count
 
@@ -30,7 +30,7 @@ def table(scores: dict) -> str:
 
 
 def solution_score(
-    submission: Path, solution: Path, dialect: ModuleType, shapes: dict[str, tuple[int, int]], score: DiceScore
+    submission: Path, solution: Path, dialect: RleCsv, shapes: dict[str, tuple[int, int]], score: DiceScore
 ) -> float:
     """The score of a submission against a solution file of the same dialect."""
     truth = dict(dialect.read(solution, shapes))

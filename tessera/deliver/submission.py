@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,6 +9,7 @@ import pandas as pd
 
 from tessera.decide.decision import Decision
 from tessera.decide.evidence import Evidence
+from tessera.deliver.dialects.rle_csv import RleCsv
 from tessera.errors import InputError
 from tessera.metrics.counts import DiceScore, count
 
@@ -26,8 +26,8 @@ def masks(evidence: Evidence, decisions: dict[str, Decision]) -> Iterator[tuple[
 
 
 def rows_asked_for(rows: pd.DataFrame, template: pd.DataFrame, data: "Data") -> pd.DataFrame:
-    """The test rows in the order of the sample submission, under its ids (which end in `data.id_ending`)."""
-    ids = template.iloc[:, 0]
+    """The test rows in the order of the sample submission, under its ids (which end in `data.id_ending`), each once."""
+    ids = template.iloc[:, 0].drop_duplicates(ignore_index=True)
     found = rows.set_index("row_id").loc[ids.str.removesuffix(data.id_ending)]
     return found.reset_index(drop=True).assign(row_id=ids)
 
@@ -40,7 +40,7 @@ def shapes_of(rows: pd.DataFrame, manifest: pd.DataFrame) -> dict[str, tuple[int
 
 def check_score(
     path: Path,
-    dialect: ModuleType,
+    dialect: RleCsv,
     evidence: Evidence,
     decisions: dict[str, Decision],
     manifest: pd.DataFrame,
@@ -51,7 +51,7 @@ def check_score(
 
     Raises InputError when it is not: what was tuned is then not what would be submitted.
     """
-    dialect.write(path, ["id", "rle"], masks(evidence, decisions))
+    dialect.write(path, dialect.columns, masks(evidence, decisions))
     number = {row_id: row for row, row_id in evidence.rows.row_id.items()}
     shapes = shapes_of(evidence.rows, manifest)
     counts = np.stack([count(mask, *evidence.truth(number[row_id])) for row_id, mask in dialect.read(path, shapes)])

@@ -52,9 +52,9 @@ def test_the_template_is_the_sample_submission_in_its_own_order(competition: Com
     data = competition("volumes")
     manifest = build_manifest(data)
     (Path(data.source) / "sample.csv").write_text("id,predicted\nt_10,\nt_2,1 1\n")
-    template = build_template(Path(data.source), "sample.csv", "id", manifest)
+    template = build_template(data.model_copy(update={"sample_submission": "sample.csv"}), manifest)
     assert template.to_dict("list") == {"id": ["t_10", "t_2"], "predicted": ["", "1 1"]}
-    assert build_template(Path(data.source), None, "id", manifest).to_dict("list") == {
+    assert build_template(data.model_copy(update={"sample_submission": None}), manifest).to_dict("list") == {
         "id": ["t_2", "t_10"], "rle": ["", ""],
     }  # fmt: skip
 
@@ -64,6 +64,6 @@ def test_a_template_with_other_ids_lists_each(competition: Competition) -> None:
     manifest = build_manifest(data)
     (Path(data.source) / "sample.csv").write_text("id,rle\nt_2,\nt_2,\nt_3,\n")
     with pytest.raises(InputError) as error:
-        build_template(Path(data.source), "sample.csv", "id", manifest)
+        build_template(data.model_copy(update={"sample_submission": "sample.csv"}), manifest)
     for said in ("sample.csv", "'t_3' has no test image", "'t_10' has no row", "'t_2' has two rows"):
         assert said in str(error.value)

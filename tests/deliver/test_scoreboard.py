@@ -3,11 +3,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tessera.deliver.dialects import hubmap
+from tessera.deliver.dialects.build import build_dialect
 from tessera.deliver.scoreboard import solution_score, table
 from tessera.errors import InputError
 from tessera.metrics.counts import DiceScore, count
 
+hubmap = build_dialect("hubmap", ["a"])
 SAID = {
     "optimistic": 0.81234, "crossfitted": 0.79, "interval": [0.7, 0.85], "reason": None,
     "decision": {"weights": {"a": 1.0}, "thresholds": {"*": [120], "kidney": [90]}, "min_area": 16},

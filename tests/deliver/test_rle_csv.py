@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 
 from tessera import rle
-from tessera.deliver.dialects import hubmap
 from tessera.deliver.dialects.build import DIALECTS, build_dialect
 from tessera.errors import InputError
+from tessera.labels import read_csv
 
 
 def _masks() -> dict[str, np.ndarray]:
@@ -23,6 +23,7 @@ def _masks() -> dict[str, np.ndarray]:
     }
 
 
+hubmap = build_dialect("hubmap", ["a"])
 MASKS = _masks()
 SHAPES = {name: mask.shape[1:] for name, mask in MASKS.items()}
 TEMPLATE = pd.DataFrame({"id": list(MASKS), "rle": ""})
@@ -68,7 +69,7 @@ def test_a_good_submission_has_no_problems(written: Path) -> None:
         (["id,rle", "b,", "a,", "10,"], ["'2' is missing"]),
         (["id,rle", "b,", "a,", "10,", "2,", "3,"], ["'3' is not asked for"]),
         (["id,rle", "b,", "a,", "10,", "2,", "a,"], ["'a' has two rows"]),
-        (["id,rle", "b,", "10,", "a,", "2,"], ["order differs", "row 2", "'10', not 'a'"]),
+        (["id,rle", "b,", "10,", "a,", "2,"], ["order differs", "row 2", "'10', not id 'a'"]),
         (["id,rle", "b,", "a,1 2 3", "10,", "2,"], ["line 3 (id a)", "3 numbers"]),
         (["id,rle", "b,", "a,", "10,20 6", "2,"], ["line 4 (id 10)", "outside a 6×4 image"]),
     ],
@@ -87,9 +88,64 @@ def test_a_row_of_an_unknown_image_is_named(tmp_path: Path) -> None:
 
 
 def test_an_unknown_dialect_lists_the_known_ones() -> None:
-    assert {build_dialect(name) for name in DIALECTS} == set(DIALECTS.values())
+    assert all(build_dialect(name, ["a"]) for name in DIALECTS)
     with pytest.raises(InputError, match=r"submit\.dialect 'kaggle' is not known; there are hubmap"):
-        build_dialect("kaggle")
+        build_dialect("kaggle", ["a"])
+
+
+@pytest.mark.parametrize("name", list(DIALECTS))
+def test_every_dialect_reads_what_it_writes(tmp_path: Path, name: str) -> None:
+    dialect = build_dialect(name, ["a"])
+    dialect.write(tmp_path / "s.csv", dialect.columns, MASKS.items())
+    for row_id, mask in dialect.read(tmp_path / "s.csv", SHAPES):
+        np.testing.assert_array_equal(mask, MASKS[row_id])
+    template = read_csv(tmp_path / "s.csv")
+    assert dialect.validate(tmp_path / "s.csv", template, SHAPES) == []
+
+
+# A row a class (UW-Madison): row-major
+
+CLASSES = ["stomach", "bowel"]
+PLANES = {"x_1": np.array([[[0, 1, 1], [0, 0, 0]], [[0, 0, 1], [1, 0, 0]]], bool), "x_0": np.zeros((2, 2, 3), bool)}
+LINES = ["id,class,rle", "x_1,stomach,2 2", "x_1,bowel,3 2", "x_0,stomach,", "x_0,bowel,"]
+
+
+def test_classes_have_rows_of_their_own(tmp_path: Path) -> None:
+    dialect = build_dialect("uwmadison", CLASSES)
+    dialect.write(tmp_path / "s.csv", dialect.columns, PLANES.items())
+    assert (tmp_path / "s.csv").read_text().splitlines() == LINES
+    for row_id, mask in dialect.read(tmp_path / "s.csv", dict.fromkeys(PLANES, (2, 3))):
+        np.testing.assert_array_equal(mask, PLANES[row_id])
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        (LINES, []),
+        (LINES[:-1], ["id 'x_0' class 'bowel' is missing"]),
+        ([*LINES, LINES[-1]], ["id 'x_0' class 'bowel' has two rows"]),
+        ([LINES[0], *LINES[1:][::-1]], ["order differs", "row 1", "id 'x_0' class 'bowel', not id 'x_1' class 'stomach'"]),
+        ([*LINES[:2], "x_1,bowel,3", *LINES[3:]], ["line 3 (id x_1)", "even count"]),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_with_rows_of_classes_is_found(tmp_path: Path, lines: list[str], said: list[str]) -> None:
+    (tmp_path / "s.csv").write_text("\n".join(lines) + "\n")
+    rows = [line.split(",") for line in LINES[1:]]
+    template = pd.DataFrame(rows, columns=LINES[0].split(",")).assign(rle="")
+    found = build_dialect("uwmadison", CLASSES).validate(tmp_path / "s.csv", template, dict.fromkeys(PLANES, (2, 3)))
+    assert len(found) == bool(said)
+    assert all(piece in found[0] for piece in said)
+
+
+def test_a_class_that_lacks_is_named_in_reading(tmp_path: Path) -> None:
+    (tmp_path / "s.csv").write_text("\n".join(LINES[:-1]) + "\n")
+    with pytest.raises(InputError, match=r"id 'x_0' has the classes \['stomach'\]"):
+        list(build_dialect("uwmadison", CLASSES).read(tmp_path / "s.csv", dict.fromkeys(PLANES, (2, 3))))
+
+
+def test_several_classes_need_a_dialect_that_names_them() -> None:
+    with pytest.raises(InputError, match=r"one mask a row.*stomach, bowel; use uwmadison"):
+        build_dialect("hubmap", CLASSES)
 
 
 @pytest.mark.parametrize(("placeholder", "refused"), [("", False), ("1 1", False), ("-1", True), ("0 0 0", True)])
