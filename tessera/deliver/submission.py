@@ -21,10 +21,9 @@ def masks(evidence: Evidence, decisions: dict[str, Decision]) -> Iterator[tuple[
         yield row_id, evidence.mask(row, decisions[row_id])
 
 
-def shapes_of(rows: pd.DataFrame, manifest: pd.DataFrame) -> dict[str, tuple[int, int]]:
+def shapes_of(rows: pd.DataFrame) -> dict[str, tuple[int, int]]:
     """row_id → (height, width) in original px."""
-    sizes = manifest.set_index("image_id")[["height", "width"]]
-    return {row.row_id: tuple(map(int, sizes.loc[row.image_id])) for row in rows.itertuples()}
+    return {row.row_id: (int(row.y1 - row.y0), int(row.x1 - row.x0)) for row in rows.itertuples()}
 
 
 def check_score(
@@ -32,7 +31,6 @@ def check_score(
     dialect: ModuleType,
     evidence: Evidence,
     decisions: dict[str, Decision],
-    manifest: pd.DataFrame,
     score: DiceScore,
     printed: float,
 ) -> None:
@@ -42,7 +40,7 @@ def check_score(
     """
     dialect.write(path, ["id", "rle"], masks(evidence, decisions))
     number = {row_id: row for row, row_id in evidence.rows.row_id.items()}
-    shapes = shapes_of(evidence.rows, manifest)
+    shapes = shapes_of(evidence.rows)
     counts = np.stack([count(mask, *evidence.truth(number[row_id])) for row_id, mask in dialect.read(path, shapes)])
     found = score.of(counts)
     if abs(found - printed) > TOLERANCE:
