@@ -1,4 +1,4 @@
-"""fold: grouped, stratified folds; refuses leaks."""
+"""fold: folds of whole images or of parts; refuses leaks."""
 
 import json
 
@@ -6,26 +6,28 @@ import pandas as pd
 
 from stages.command import command
 from tessera import paths
-from tessera.data.folds import check_folds, split_depth, split_images
+from tessera.data.leaks import check_folds
+from tessera.data.makers.build import make_folds
 from tessera.data.manifest import read_manifest
-from tessera.data.parts import summarize
+from tessera.data.parts import place_patches, summarize
+from tessera.data.pixels import PixelStore
 from tessera.params import load_params
 
 
 def main() -> None:
     params = load_params()
-    manifest = read_manifest(paths.MANIFEST)
-    if params.fold.unit == "part":
-        parts = split_depth(manifest, params.fold.count)
-    else:
-        parts = split_images(manifest, params.fold.count, params.fold.seed)
-    check_folds(parts, manifest, params.fold.count, params.fold.unit)
-    summary = summarize(parts, manifest, pd.read_parquet(paths.PATCHES), params.fold.count)
+    manifest, store = read_manifest(paths.MANIFEST), PixelStore(paths.TILES)
+    patches = place_patches(pd.read_parquet(paths.PATCHES), params.tile.size, store, manifest)
+    parts = make_folds(manifest, patches, params.fold, params.data)
+    notes = check_folds(parts, manifest, patches, params.fold, store)
+    summary = summarize(parts, manifest, patches, params.fold.count)
     with paths.writing(paths.FOLDS) as path:
         parts.to_csv(path, index=False)
     with paths.writing(paths.FOLDS_REPORT) as path:
         path.write_text(json.dumps(summary, indent=1, ensure_ascii=False) + "\n")
     print(pd.DataFrame(summary).to_string(index=False))
+    for note in notes:
+        print(f"note: {note}")
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from functools import partial
 from stages.command import command
 from tessera import machine, paths
 from tessera.data.manifest import read_manifest
+from tessera.data.parts import whole_images
 from tessera.data.pixels import PixelStore
 from tessera.learn.checkpoints import digest_of, load_checkpoint
 from tessera.learn.networks import build_network
@@ -29,7 +30,7 @@ def main(model: str) -> None:
     ]
     predictor = Predictor(networks, section, params.predict, task, device, partial(autocast, device, params.train.amp))
     test = manifest[manifest.subset == "test"]
-    items = test.assign(item=test.image_id, z0=0, z1=test.depth)[["item", "image_id", "z0", "z1", "height", "width"]]
+    items = whole_images(test).assign(item=test.image_id, height=test.height, width=test.width)
     about = {"model": model, "checkpoints": [digest_of(path) for path in weights]}
     with paths.writing(paths.predictions(model)) as path:
         write_predictions(path, predictor, PixelStore(paths.TILES), items, params.tile.scale, about)

@@ -40,9 +40,9 @@ def main() -> None:
     )
     said = scores["ensemble"]
     with paths.scratch_file("oof.csv") as path:
-        check_score(path, dialect, oof, dict.fromkeys(oof.rows.row_id, decision), manifest, score, said["optimistic"])
+        check_score(path, dialect, oof, dict.fromkeys(oof.rows.row_id, decision), score, said["optimistic"])
         if said["crossfitted"] is not None:
-            check_score(path, dialect, oof, held_out_decisions(said), manifest, score, said["crossfitted"])
+            check_score(path, dialect, oof, held_out_decisions(said), score, said["crossfitted"])
 
     for line in paths.undeclared("predictions/*.h5", [paths.predictions(model) for model in params.train.models]):
         print(line)
@@ -51,7 +51,7 @@ def main() -> None:
     test = Evidence(
         rows, {model: {-1: paths.predictions(model)} for model in decision.models}, params.predict.views, pixels, task
     )
-    shapes = shapes_of(rows, manifest)
+    shapes = shapes_of(rows)
     with paths.writing(paths.SUBMISSION) as path:
         dialect.write(path, list(template.columns), masks(test, dict.fromkeys(rows.row_id, decision)))
         raise_problems("the submission would be refused", dialect.validate(path, template, shapes))

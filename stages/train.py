@@ -7,10 +7,12 @@ import pandas as pd
 
 from stages.command import command
 from tessera import machine, paths
+from tessera.data.boxes import in_original_px, in_working_px
 from tessera.data.manifest import read_manifest
-from tessera.data.parts import check_patches, read_folds, training_patches
+from tessera.data.parts import check_windows, place_patches, read_folds, training_patches
 from tessera.data.pixels import PixelStore
 from tessera.learn.checkpoints import save_checkpoint
+from tessera.learn.dataset import covered
 from tessera.learn.record import Clock, describe, describe_seen
 from tessera.learn.resume import run_key
 from tessera.learn.training import Training
@@ -22,9 +24,11 @@ def main(model: str, fold: int) -> None:
     params = load_params()
     section = params.models[model]
     store, parts, manifest = PixelStore(paths.TILES), read_folds(paths.FOLDS), read_manifest(paths.MANIFEST, "train")
-    patches = training_patches(pd.read_parquet(paths.PATCHES), parts, fold, params.fold.buffer, section.half_depth)
-    check_patches(patches, parts, fold, params.fold.buffer)
-    said = describe_seen(patches, manifest) | {
+    patches = place_patches(pd.read_parquet(paths.PATCHES), params.tile.size, store, manifest)
+    windows = in_original_px(covered(patches, params.tile.size, section.size, store), store, manifest)
+    kept = training_patches(patches, windows, parts, fold, params.fold.buffer, section.half_depth)
+    check_windows(windows[kept], parts, fold, params.fold.buffer)
+    said = describe_seen(windows[kept], manifest) | {
         "model": model, "fold": fold, "params": section.model_dump(), "amp": params.train.amp, "data_digest": store.digest,
     }  # fmt: skip
     scratch = paths.SCRATCH / "train" / f"{model}-{fold}-{run_key(said)}"
@@ -34,10 +38,9 @@ def main(model: str, fold: int) -> None:
         section, build_task(params.data.task, params.data.classes), device, params.train.amp, machine.workers(device)
     )
     clock = Clock(f"{model} fold {fold}", section.epochs)
-    held_out = parts[parts.fold == fold]
-    run = training.fit(
-        store, patches, held_out, params.tile.size, int(manifest.channels.iloc[0]), scratch / "state.pt", clock.say
-    )
+    held_out = in_working_px(parts[parts.fold == fold], store, manifest)
+    channels = int(manifest.channels.iloc[0])
+    run = training.fit(store, patches[kept], held_out, params.tile.size, channels, scratch / "state.pt", clock.say)
 
     about, record = describe(said, run, clock, device)
     with paths.writing(paths.weights(model, fold)) as path:

@@ -25,7 +25,8 @@ def code_of(stage: str) -> list[str]:
 
 
 def test_every_stage_has_a_script_and_every_script_a_stage():
-    scripts = {path.stem for path in (ROOT / "stages").glob("*.py")} - {"__init__", "command"}
+    by_hand = {"leak_estimate"}  # commands that write no artefact
+    scripts = {path.stem for path in (ROOT / "stages").glob("*.py")} - {"__init__", "command"} - by_hand
     assert scripts == set(STAGES)
 
 

@@ -1,4 +1,4 @@
-"""Real sets, where TESSERA_REAL_DATA names their folder."""
+"""Real sets, where TESSERA_REAL_DATA names their folder, and beside them the sample."""
 
 import os
 from pathlib import Path
@@ -9,6 +9,12 @@ from closure import ROOT
 
 from tessera.data.ingest import build_manifest
 from tessera.data.labelling import Labels
+from tessera.data.leaks import check_folds
+from tessera.data.makers.build import make_folds
+from tessera.data.parts import place_patches
+from tessera.data.pixels import PixelStore
+from tessera.data.sample import write_sample
+from tessera.data.tiling import write_tiles
 from tessera.labels import RleForm, read_rle_table
 from tessera.params import Data, load_params
 
@@ -69,3 +75,28 @@ def test_the_recipes_read_their_data_as_they_are(name: str, train: tuple[int, in
     for subset, (images, slices) in (("train", train), ("test", test)):
         rows = manifest[manifest.subset == subset]
         assert (len(rows), rows.depth.sum()) == (images, slices)
+
+
+def _check_folds(params_file: Path, source: Path, tiles: Path) -> list[str]:
+    """ingest → tile → fold with shipped params; the notes of a clean split. Raises InputError for any leak."""
+    params = load_params(params_file)
+    data = params.data.model_copy(update={"source": str(source)})
+    manifest = build_manifest(data)
+    patches = write_tiles(manifest, data, params.tile, tiles)
+    store = PixelStore(tiles)
+    patches = place_patches(patches, params.tile.size, store, manifest)
+    assert params.fold.near is not None
+    return check_folds(make_folds(manifest, patches, params.fold, data), manifest, patches, params.fold, store)
+
+
+@needs_data
+@pytest.mark.parametrize("name", ["monuseg", "isbi2012"])
+def test_the_folds_of_the_recipes_are_clean(name: str, tmp_path: Path):
+    notes = _check_folds(ROOT / f"recipes/{name}.yaml", DATA / name, tmp_path / "tiles.h5")
+    assert all("some fold must lack it" in note for note in notes)
+
+
+def test_the_folds_of_the_sample_are_clean(tmp_path: Path):
+    params = load_params(ROOT / "params.yaml")
+    write_sample(tmp_path / "sample", **params.sample.model_dump())
+    assert _check_folds(ROOT / "params.yaml", tmp_path / "sample", tmp_path / "tiles.h5") == []

@@ -1,7 +1,7 @@
 """Parts, of which folds are made, and the patches that may train beside them.
 
-A part is a whole image, or a z-block of a volume. folds.csv has a row a part, bounds in original px and half-open:
-`image_id, z0, z1, y0, y1, x0, x1, fold`.
+A part is a whole image, a z-block of a volume, or a strip or block of the plane. folds.csv has a row a part, bounds in
+original px and half-open: `image_id, z0, z1, y0, y1, x0, x1, fold`.
 """
 
 from pathlib import Path
@@ -9,7 +9,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from tessera.data.boxes import BOUNDS, holders, in_original_px, near
+from tessera.data.pixels import PixelStore
 from tessera.errors import InputError
+
+
+def whole_images(rows: pd.DataFrame) -> pd.DataFrame:
+    """The boxes of whole images, a row a manifest row."""
+    return pd.DataFrame(
+        {"image_id": rows.image_id, "z0": 0, "z1": rows.depth, "y0": 0, "y1": rows.height, "x0": 0, "x1": rows.width}
+    )
 
 
 def read_folds(path: Path) -> pd.DataFrame:
@@ -19,57 +28,79 @@ def read_folds(path: Path) -> pd.DataFrame:
 
 
 def part_ids(parts: pd.DataFrame) -> list[str]:
-    """A name a part: the image_id where the part is the whole image, else `<image_id>@z0-z1`."""
-    alone = ~parts.image_id.duplicated(keep=False)
-    return [
-        row.image_id if whole else f"{row.image_id}@{row.z0}-{row.z1}"
-        for row, whole in zip(parts.itertuples(), alone, strict=True)
-    ]
+    """A name a part: the image_id where the part is the whole image, else `<image_id>@0-4` (z) or `<image_id>@y0-50x0-99`.
+
+    Named are the bounds in which the parts of the image differ.
+    """
+    differ = parts.groupby("image_id")[BOUNDS].transform("nunique") > 1
+    names = []
+    for part, by in zip(parts.itertuples(), differ.itertuples(), strict=True):
+        depth = f"{part.z0}-{part.z1}" if by.z0 or by.z1 else ""
+        plane = plane_of(part) if by.y0 or by.y1 or by.x0 or by.x1 else ""
+        names.append(part.image_id + "@" * bool(depth or plane) + depth + plane)
+    return names
+
+
+def plane_of(part: pd.Series) -> str:
+    """Where a box lies in the plane, such as `y0-50x0-99`."""
+    return f"y{part.y0}-{part.y1}x{part.x0}-{part.x1}"
+
+
+def place_patches(patches: pd.DataFrame, size: int, store: PixelStore, manifest: pd.DataFrame) -> pd.DataFrame:
+    """The candidate patches of the manifest's images with their `BOUNDS` in original px. size: of a patch, working px."""
+    patches = patches[patches.image_id.isin(manifest.image_id)].reset_index(drop=True)
+    boxes = patches.assign(
+        z0=patches.z, z1=patches.z + 1, y0=patches.y, y1=patches.y + size, x0=patches.x, x1=patches.x + size
+    )
+    return in_original_px(boxes, store, manifest)
 
 
 def training_patches(
-    patches: pd.DataFrame, parts: pd.DataFrame, fold: int, buffer: int, half_depth: int
-) -> pd.DataFrame:
-    """The candidate patches that may train a model which never sees `fold`.
+    patches: pd.DataFrame, windows: pd.DataFrame, parts: pd.DataFrame, fold: int, buffer: int, half_depth: int
+) -> np.ndarray:
+    """Which candidate patches, bool, may train a model that never sees `fold`.
 
-    Left out: patches of the fold's own parts and, in the same volume, slices whose 2.5D stack (`half_depth` to each
-    side) touches them or that lie within `buffer` slices of them.
+    windows: what training may read of each patch, as boxes in original px, row by row. Left out: patches that no part
+    holds entirely; those of which the patch or the window comes nearer to a part of the fold than `buffer` (slices,
+    and original px); and those whose 2.5D stack (`half_depth` slices to each side) touches one.
     """
     held_out = parts[parts.fold == fold]
-    reach = max(buffer, half_depth)
-    near = np.zeros(len(patches), bool)
-    for part in held_out.itertuples():
-        near |= (patches.image_id == part.image_id) & (patches.z >= part.z0 - reach) & (patches.z < part.z1 + reach)
-    kept = patches[~near & patches.image_id.isin(parts.image_id)].reset_index(drop=True)
-    if kept.empty:
+    kept = holders(patches, parts) >= 0
+    for boxes in (patches, windows):
+        kept[near(boxes, held_out, max(buffer, half_depth), buffer)[:, 0]] = False
+    if not kept.any():
         raise InputError(
-            f"no patch is left to train beside fold {fold}: fold.buffer {buffer} and a stack of {half_depth} slices to "
-            f"each side exclude all {len(patches)}; lower fold.buffer, slices or step, or use fewer folds"
+            f"no patch is left to train beside fold {fold}: fold.buffer {buffer}, windows of this model's size and a "
+            f"stack of {half_depth} slices to each side exclude all {len(patches)}; lower fold.buffer or the model's "
+            "size, slices or step, or use fewer folds or larger blocks"
         )
     return kept
 
 
-def check_patches(patches: pd.DataFrame, parts: pd.DataFrame, fold: int, buffer: int) -> None:
-    """Raises InputError when a training patch lies in, or nearer than `buffer` slices to, a part of the held-out fold."""
+def check_windows(windows: pd.DataFrame, parts: pd.DataFrame, fold: int, buffer: int) -> None:
+    """Raises InputError when a training window lies in, or nearer than `buffer` to, a part of the held-out fold."""
     held_out = parts[parts.fold == fold]
-    joined = patches.merge(held_out, on="image_id")
-    distance = np.maximum(joined.z0 - joined.z, joined.z - joined.z1 + 1)  # slices to the part; ≤ 0 inside it
-    leaks = joined[distance <= buffer]
+    leaks = near(windows, held_out, buffer, buffer)
     if len(leaks):
-        leak = leaks.iloc[0]
+        window, part = windows.iloc[leaks[0, 0]], held_out.iloc[leaks[0, 1]]
         raise InputError(
-            f"leak: {len(leaks)} training patch(es) too near to fold {fold}, the first in {leak.image_id} slice {leak.z}; "
-            f"the fold holds its slices {leak.z0}…{leak.z1 - 1} and fold.buffer is {buffer}"
+            f"leak: {len(leaks)} training window(s) too near to fold {fold}, the first in {window.image_id} slice "
+            f"{window.z0}, px {plane_of(window)}; the fold holds its slices {part.z0}…{part.z1 - 1}, px {plane_of(part)}, "
+            f"and fold.buffer is {buffer}"
         )
 
 
 def summarize(parts: pd.DataFrame, manifest: pd.DataFrame, patches: pd.DataFrame, count: int) -> list[dict]:
-    """One row a fold: images, groups, strata, slices, candidate patches and the positive share of their pixels."""
+    """One row a fold: images, groups, strata, slices, candidate patches and the positive share of their pixels.
+
+    patches: with their bounds; one belongs to the part that holds it entirely.
+    """
     joined = parts.merge(manifest[["image_id", "group", "stratum"]], on="image_id")
+    holder = holders(patches, parts)
+    fold_of = np.where(holder >= 0, parts.fold.to_numpy()[holder], -1)
     rows = []
     for fold in range(count):
-        mine = joined[joined.fold == fold]
-        inside = patches.merge(mine, on="image_id").query("z0 <= z < z1")
+        mine, inside = joined[joined.fold == fold], patches[fold_of == fold]
         rows.append(
             {
                 "fold": fold,

@@ -6,18 +6,20 @@ import numpy as np
 import pandas as pd
 
 from tessera.data.manifest import row_ids
+from tessera.data.parts import plane_of
 from tessera.data.pixels import PixelStore
 from tessera.decide.decision import Decision
 from tessera.predict.store import ProbabilityStore
 from tessera.tasks import Binary
 
+ROWS = ["row_id", "item", "image_id", "z", "fold", "group", "stratum", "y0", "y1", "x0", "x1"]  # bounds: original px
 KEPT = 2**29  # bytes of maps that stay in memory; rows beyond it are read again each time
 
 
 class Evidence:
     """Rows over stores.
 
-    rows: row_id, item, image_id, z, fold, group, stratum; one a submission row. stores: model → the store that
+    rows: `ROWS`; one a submission row or, of a part of the plane, its share of one. stores: model → the store that
     holds a row's item, by fold (test: fold −1).
     """
 
@@ -52,27 +54,33 @@ class Evidence:
 
     def truth(self, row: int) -> tuple[np.ndarray, np.ndarray]:
         """Target and valid of a row, each (C, H, W) bool, at the original resolution."""
-        return self.task.encode_target(self.pixels.read_truth(*self.rows.loc[row, ["image_id", "z"]]))
+        image_id, z, y0, y1, x0, x1 = self.rows.loc[row, ["image_id", "z", "y0", "y1", "x0", "x1"]]
+        return self.task.encode_target(self.pixels.read_truth(image_id, z)[y0:y1, x0:x1])
 
 
 def oof_rows(parts: pd.DataFrame, manifest: pd.DataFrame, folds: list[int]) -> pd.DataFrame:
-    """The rows of all parts of the folds. A part stands for its own group where an image holds several."""
+    """The rows of all parts of the folds. A part stands for its own group where an image holds several.
+
+    A row of a part of the plane is named `<row>@y0-50x0-99`.
+    """
     rows = []
     for part in parts[parts.fold.isin(folds)].merge(manifest, on="image_id").itertuples():
         group = part.group if part.part_id == part.image_id else part.part_id
+        bounds = (part.y0, part.y1, part.x0, part.x1)
+        cut = "" if bounds == (0, part.height, 0, part.width) else f"@{plane_of(part)}"
         names = row_ids(part)[part.z0 : part.z1]
         rows += [
-            (name, part.part_id, part.image_id, z, part.fold, group, part.stratum)
+            (name + cut, part.part_id, part.image_id, z, part.fold, group, part.stratum, *bounds)
             for z, name in enumerate(names, part.z0)
         ]
-    return pd.DataFrame(rows, columns=["row_id", "item", "image_id", "z", "fold", "group", "stratum"])
+    return pd.DataFrame(rows, columns=ROWS)
 
 
 def test_rows(manifest: pd.DataFrame) -> pd.DataFrame:
     """The rows of the test images, fold −1."""
     rows = [
-        (name, image.image_id, image.image_id, z, -1, image.group, image.stratum)
+        (name, image.image_id, image.image_id, z, -1, image.group, image.stratum, 0, image.height, 0, image.width)
         for image in manifest.itertuples()
         for z, name in enumerate(row_ids(image))
     ]
-    return pd.DataFrame(rows, columns=["row_id", "item", "image_id", "z", "fold", "group", "stratum"])
+    return pd.DataFrame(rows, columns=ROWS)

@@ -126,8 +126,14 @@ def gallery(evidence: Evidence, scores: dict) -> tuple[list[Row], list[Row]]:
 
 def _shown(evidence: Evidence, decisions: dict[str, Decision], row: int, score: float) -> Row:
     about = evidence.rows.loc[row]
-    _, height, width = evidence.pixels.shape(about.image_id)
-    image = evidence.pixels.read_window(about.image_id, about.z, 0, 0, height, width)
+    _, *working = evidence.pixels.shape(about.image_id)
+    original = evidence.pixels.read_truth(about.image_id, about.z).shape
+    y, x = (start * side // length for start, side, length in zip((about.y0, about.x0), working, original, strict=True))
+    height, width = (
+        -(-length * side // whole)
+        for length, side, whole in zip((about.y1 - about.y0, about.x1 - about.x0), working, original, strict=True)
+    )
+    image = evidence.pixels.read_window(about.image_id, about.z, y, x, height, width)
     truth, valid = evidence.truth(row)
     address = picture(image, truth, evidence.mask(row, decisions[about.row_id]), valid)
     return Row(about.row_id, about.group, about.stratum, float(score), address)

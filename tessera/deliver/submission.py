@@ -32,10 +32,9 @@ def rows_asked_for(rows: pd.DataFrame, template: pd.DataFrame, data: "Data") -> 
     return found.reset_index(drop=True).assign(row_id=ids)
 
 
-def shapes_of(rows: pd.DataFrame, manifest: pd.DataFrame) -> dict[str, tuple[int, int]]:
+def shapes_of(rows: pd.DataFrame) -> dict[str, tuple[int, int]]:
     """row_id → (height, width) in original px."""
-    sizes = manifest.set_index("image_id")[["height", "width"]]
-    return {row.row_id: tuple(map(int, sizes.loc[row.image_id])) for row in rows.itertuples()}
+    return {row.row_id: (int(row.y1 - row.y0), int(row.x1 - row.x0)) for row in rows.itertuples()}
 
 
 def check_score(
@@ -43,7 +42,6 @@ def check_score(
     dialect: RleCsv,
     evidence: Evidence,
     decisions: dict[str, Decision],
-    manifest: pd.DataFrame,
     score: DiceScore,
     printed: float,
 ) -> None:
@@ -53,7 +51,7 @@ def check_score(
     """
     dialect.write(path, dialect.columns, masks(evidence, decisions))
     number = {row_id: row for row, row_id in evidence.rows.row_id.items()}
-    shapes = shapes_of(evidence.rows, manifest)
+    shapes = shapes_of(evidence.rows)
     counts = np.stack([count(mask, *evidence.truth(number[row_id])) for row_id, mask in dialect.read(path, shapes)])
     found = score.of(counts)
     if abs(found - printed) > TOLERANCE:

@@ -28,7 +28,8 @@ class Windows(Dataset):
     With an augmentation, the window is moved by up to a quarter of its size and changed; both depend on
     (seed, epoch, item) alone, never on the loader process. A window beyond the image's edge is moved inside; without
     an augmentation, what it did not ask for is ignored. An image smaller than the window is mirrored at its lower and
-    right edge, where its labels are ignored.
+    right edge, where its labels are ignored. Where `patches` has the columns end_y and end_x (working px), labels from
+    there on are ignored: a part ends there.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class Windows(Dataset):
         self.places = list(
             zip(patches.image_id, patches.z, patches.y + patch_size // 2, patches.x + patch_size // 2, strict=True)
         )
+        self.ends = patches[["end_y", "end_x"]].to_numpy() if "end_y" in patches else None
         self.epoch = 0
 
     def __len__(self) -> int:
@@ -52,27 +54,32 @@ class Windows(Dataset):
     def __getitem__(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
         image_id, z, centre_y, centre_x = self.places[index % len(self.places)]
         seeds = np.random.SeedSequence([self.seed, self.epoch, index]).generate_state(2)
-        reach = self.shape.size // 4 if self.augmentation else 0
+        reach = _reach(self.shape.size) if self.augmentation else 0
         move_y, move_x = np.random.default_rng(seeds[0]).integers(-reach, reach + 1, 2)
-        image, labels = self._read(image_id, int(z), int(centre_y + move_y), int(centre_x + move_x))
+        end = None if self.ends is None else self.ends[index % len(self.places)]
+        image, labels = self._read(image_id, int(z), int(centre_y + move_y), int(centre_x + move_x), end)
         if self.augmentation:
             image, labels = self.augmentation(image, labels, int(seeds[1]))
         return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))), torch.from_numpy(
             np.ascontiguousarray(labels)
         )
 
-    def _read(self, image_id: str, z: int, centre_y: int, centre_x: int) -> tuple[np.ndarray, np.ndarray]:
+    def _read(
+        self, image_id: str, z: int, centre_y: int, centre_x: int, end: np.ndarray | None
+    ) -> tuple[np.ndarray, np.ndarray]:
         size, slices, step = self.shape
         _, height, width = self.store.shape(image_id)
         asked_y, asked_x = centre_y - size // 2, centre_x - size // 2
-        y = min(max(asked_y, 0), max(height - size, 0))
-        x = min(max(asked_x, 0), max(width - size, 0))
+        y, x = (int(_inside(asked, size, side)) for asked, side in ((asked_y, height), (asked_x, width)))
         window = (y, x, min(size, height), min(size, width))
         image = self.store.read_stack(image_id, z, slices, step, window)
         labels = self.store.read_labels(image_id, z, window)
         if not self.augmentation:
             labels[: max(asked_y - y, 0)] = IGNORE
             labels[:, : max(asked_x - x, 0)] = IGNORE
+        if end is not None:
+            labels[max(end[0] - y, 0) :] = IGNORE
+            labels[:, max(end[1] - x, 0) :] = IGNORE
         lack = ((0, size - window[2]), (0, size - window[3]))
         if any(after for _, after in lack):
             image = np.pad(image, (*lack, (0, 0)), mode="reflect")
@@ -80,18 +87,40 @@ class Windows(Dataset):
         return image, labels
 
 
-def windows_of(parts: pd.DataFrame, store: PixelStore, size: int) -> pd.DataFrame:
-    """Windows that cover every slice of the parts without overlap; the last of a row may reach beyond the edge."""
-    rows = []
-    for part in parts.itertuples():
-        _, height, width = store.shape(part.image_id)
-        rows += [
-            (part.image_id, z, y, x)
-            for z in range(part.z0, part.z1)
-            for y in range(0, height, size)
-            for x in range(0, width, size)
-        ]
-    return pd.DataFrame(rows, columns=["image_id", "z", "y", "x"])
+def _reach(size: int) -> int:
+    """How far, px, a training window is moved at most along each axis."""
+    return size // 4
+
+
+def _inside(start: int | np.ndarray, size: int, length: int | np.ndarray) -> np.ndarray:
+    """A window's start moved so that it lies within 0…length; 0 where it is longer than that."""
+    return np.minimum(np.maximum(start, 0), np.maximum(length - size, 0))
+
+
+def covered(patches: pd.DataFrame, patch_size: int, size: int, store: PixelStore) -> pd.DataFrame:
+    """What the moved windows of `size` around each patch may read, as boxes in working px, row by row.
+
+    Of the depth, the slice whose labels train; the stack around it is as deep as the model says.
+    """
+    boxes = pd.DataFrame({"image_id": patches.image_id, "z0": patches.z, "z1": patches.z + 1})
+    for axis, number in (("y", 1), ("x", 2)):
+        length = patches.image_id.map({name: store.shape(name)[number] for name in patches.image_id.unique()})
+        start = patches[axis] + patch_size // 2 - size // 2
+        boxes[f"{axis}0"] = _inside(start - _reach(size), size, length)
+        boxes[f"{axis}1"] = _inside(start + _reach(size), size, length) + np.minimum(size, length)
+    return boxes
+
+
+def windows_of(parts: pd.DataFrame, size: int) -> pd.DataFrame:
+    """Windows that cover every slice of the parts (boxes in working px) without overlap; end_y, end_x: of the part."""
+    rows = [
+        (part.image_id, z, y, x, part.y1, part.x1)
+        for part in parts.itertuples()
+        for z in range(part.z0, part.z1)
+        for y in range(part.y0, part.y1, size)
+        for x in range(part.x0, part.x1, size)
+    ]
+    return pd.DataFrame(rows, columns=["image_id", "z", "y", "x", "end_y", "end_x"])
 
 
 def draw_epoch(

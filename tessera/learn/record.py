@@ -4,10 +4,10 @@ import platform
 import subprocess
 import time
 
-import numpy as np
 import pandas as pd
 import torch
 
+from tessera.data.boxes import union
 from tessera.learn.loop import Run
 from tessera.learn.networks import parameters_of
 from tessera.machine import peak_memory
@@ -34,21 +34,14 @@ class Clock:
         )
 
 
-def describe_seen(patches: pd.DataFrame, manifest: pd.DataFrame) -> dict:
-    """What a checkpoint has seen: the slices of each image that its patches lie in, as [image_id, z0, z1] half-open
-    runs, and the groups and file digests of those images."""
-    images = manifest[manifest.image_id.isin(patches.image_id)]
+def describe_seen(windows: pd.DataFrame, manifest: pd.DataFrame) -> dict:
+    """What a checkpoint has seen: its training windows, united into boxes [image_id, z0, z1, y0, y1, x0, x1] (original
+    px, half-open), and the groups and file digests of their images."""
+    images = manifest[manifest.image_id.isin(windows.image_id)]
     return {
-        "parts": [[image_id, *run] for image_id, rows in patches.groupby("image_id") for run in _runs(rows.z.unique())],
+        "parts": union(windows).to_numpy().tolist(),
         "groups": sorted(set(images.group)), "digests": sorted(set(images.digest)),
     }  # fmt: skip
-
-
-def _runs(depths: np.ndarray) -> list[list[int]]:
-    """Whole numbers as half-open runs: 1 2 3 7 → [[1, 4], [7, 8]]."""
-    depths = np.sort(depths)
-    pieces = np.split(depths, np.flatnonzero(np.diff(depths) > 1) + 1)
-    return [[int(piece[0]), int(piece[-1]) + 1] for piece in pieces]
 
 
 def describe(said: dict, run: Run, clock: Clock, device: torch.device) -> tuple[dict, dict]:

@@ -42,13 +42,13 @@ class Training:
         state: Path,
         say: Callable[[dict], None],
     ) -> Run:
-        """Trains on the patches `train`, scores on the parts `held_out`; a state at `state` is gone on from.
+        """Trains on the patches `train`, scores on `held_out`; a state at `state` is gone on from.
 
-        channels: of an image. `say` gets each finished epoch's row of the history.
+        held_out: the fold's parts as boxes in working px. channels: of an image. `say` gets each finished epoch's row of the history.
         """
         torch.manual_seed(self.model.seed)
         items = Windows(store, train, patch_size, self.shape, build_augmentation(self.model.augment), self.model.seed)
-        scored = Windows(store, windows_of(held_out, store, self.model.size), self.model.size, self.shape)
+        scored = Windows(store, windows_of(held_out, self.model.size), self.model.size, self.shape)
         count = self.model.patches or len(items)
         batch = min(self.model.batch, count)
         run = self._start(channels, steps=count // batch * self.model.epochs)

@@ -2,24 +2,28 @@
 
 import pandas as pd
 
+from tessera.data.boxes import BOX, near
+from tessera.data.parts import plane_of
 from tessera.errors import raise_problems
 
 
 def refuse_seen(about: dict, parts: pd.DataFrame, manifest: pd.DataFrame, unit: str, buffer: int) -> None:
     """Raises InputError when a checkpoint, by its own account `about`, trained on one of `parts`.
 
-    unit image: on its image, its group or a file with its digest. unit part, where blocks of one volume share all
-    three: on a slice of it, or nearer than `buffer` slices to it.
+    unit image: on its image, its group or a file with its digest. unit part, where the parts of one image share all
+    three: on pixels of it, or nearer than `buffer` slices, or original px, to it.
     """
     problems = []
-    seen = pd.DataFrame(about["parts"], columns=["image_id", "z0", "z1"])
+    seen = pd.DataFrame(about["parts"], columns=BOX)
+    parts = parts.merge(manifest[["image_id", "group", "digest"]], on="image_id")
     reach = buffer if unit == "part" else 0
-    for part in parts.merge(manifest[["image_id", "group", "digest"]], on="image_id").itertuples():
-        near = seen[(seen.image_id == part.image_id) & (seen.z0 < part.z1 + reach) & (seen.z1 > part.z0 - reach)]
-        if len(near):
+    met = {part: box for box, part in near(seen, parts, reach, reach)[::-1]}  # the first box of each part
+    for number, part in enumerate(parts.itertuples()):
+        if number in met:
+            box = seen.iloc[met[number]]
             problems.append(
-                f"part {part.part_id} is slices {part.z0}…{part.z1 - 1} of {part.image_id}; slices "
-                f"{near.z0.iloc[0]}…{near.z1.iloc[0] - 1} were trained on (fold.buffer {buffer})"
+                f"part {part.part_id} is slices {part.z0}…{part.z1 - 1} of {part.image_id}, px {plane_of(part)}; slices "
+                f"{box.z0}…{box.z1 - 1}, px {plane_of(box)}, were trained on (fold.buffer {buffer})"
             )
         elif unit == "image" and part.group in about["groups"]:
             problems.append(f"part {part.part_id}: its group {part.group!r} was trained on")

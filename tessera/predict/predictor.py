@@ -30,15 +30,26 @@ class Predictor(NamedTuple):
     device: torch.device
     autocast: Callable[[], AbstractContextManager]
 
-    def slices(self, store: PixelStore, image_id: str, z0: int, z1: int) -> Iterator[dict[str, np.ndarray]]:
-        """For each slice z0…z1 of an image: view → probabilities (C, H, W) uint8 round(255·p), mean over the networks."""
-        _, height, width = store.shape(image_id)
+    def slices(
+        self, store: PixelStore, image_id: str, z0: int, z1: int, crop: tuple[int, int, int, int] | None = None
+    ) -> Iterator[dict[str, np.ndarray]]:
+        """For each slice z0…z1 of an image: view → probabilities (C, H, W) uint8 round(255·p), mean over the networks.
+
+        crop: (y, x, height, width) of the plane in working px, all of it by default. Around it half a window is read as
+        context, so that its edge lies where a window's weight is greatest.
+        """
+        _, *plane = store.shape(image_id)
+        y, x, rows, columns = crop or (0, 0, *plane)
+        context = self.predict.window // 2
+        top, left = max(y - context, 0), max(x - context, 0)
+        height, width = min(y + rows + context, plane[0]) - top, min(x + columns + context, plane[1]) - left
+        inside = np.s_[:, y - top : y - top + rows, x - left : x - left + columns]
         plan = plan_windows(height, width, self.predict.window, self.predict.overlap, MULTIPLE)
         for z in range(z0, z1):
-            stack = store.read_stack(image_id, z, self.model.slices, self.model.step, (0, 0, height, width))
+            stack = store.read_stack(image_id, z, self.model.slices, self.model.step, (top, left, height, width))
             padded = pad(stack.transpose(2, 0, 1), plan)
             yield {
-                view: np.rint(self._plane(padded, plan, view, height, width) * 255).astype(np.uint8)
+                view: np.rint(self._plane(padded, plan, view, height, width)[inside] * 255).astype(np.uint8)
                 for view in self.predict.views
             }
 

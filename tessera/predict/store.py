@@ -1,10 +1,11 @@
 """The probability store: uint8 round(255·p) of items (whole images, or parts of volumes) by view.
 
 `/<item>/<view>` is (C, Z, H, W) at the working scale, Z = 1 for an image; attributes of `/<item>`: image_id, z0
-(the first slice), height and width (original px), scale. Attributes of the file: model, checkpoints (digests).
+(the first slice), the fields of `Plane`, scale. Attributes of the file: model, checkpoints (digests).
 """
 
 from pathlib import Path
+from typing import NamedTuple
 
 import h5py
 import numpy as np
@@ -12,6 +13,31 @@ import numpy as np
 from tessera.errors import InputError
 
 CHUNK = 256
+
+
+class Plane(NamedTuple):
+    """What an item shows of its image's plane, and at which scale its maps are."""
+
+    y0: int  # bounds, original px
+    y1: int
+    x0: int
+    x1: int
+    height: int  # of the image, original px
+    width: int
+    rows: int  # of the image, working px
+    columns: int
+
+    @property
+    def crop(self) -> tuple[int, int, int, int]:
+        """(top, left, height, width) in working px of all that reading the item at the original resolution needs."""
+        spans = []
+        for start, end, length, working in (
+            (self.y0, self.y1, self.height, self.rows),
+            (self.x0, self.x1, self.width, self.columns),
+        ):
+            first, last, _ = _neighbours(np.array([start, end - 1]), length, working)
+            spans.append((int(first[0]), int(last[1]) + 1))
+        return spans[0][0], spans[1][0], spans[0][1] - spans[0][0], spans[1][1] - spans[1][0]
 
 
 class ProbabilityStore:
@@ -25,44 +51,38 @@ class ProbabilityStore:
     def read(self, item: str, z: int, views: list[str], rows: tuple[int, int] | None = None) -> np.ndarray:
         """The mean over views of slice z (counted in the volume): (C, rows, width) float32 in 0…255.
 
-        rows (start, end) in original px; all by default. A band is exactly that part of the whole.
+        rows (start, end) in original px of the item; all by default. A band is exactly that part of the whole, and the
+        map of a part exactly that part of its image's.
         """
         if item not in self.file:
             raise InputError(f"{self.path}: holds no {item!r}; it was made from other images: rerun `dvc repro`")
         group = self.file[item]
-        height, width = int(group.attrs["height"]), int(group.attrs["width"])
-        start, end = rows or (0, height)
+        plane = Plane(*(int(group.attrs[name]) for name in Plane._fields))
+        start, end = rows or (0, plane.y1 - plane.y0)
         depth = z - int(group.attrs["z0"])
         if not 0 <= depth < group[views[0]].shape[1]:
             raise InputError(f"{self.path}: {item!r} has no slice {z}; it was made from other parts: rerun `dvc repro`")
-        working = group[views[0]].shape[2:]
-        upper, lower, share = _neighbours(np.arange(start, end), height, working[0])
-        first = int(upper.min())
-        band = sum(group[view][:, depth, first : lower.max() + 1].astype(np.float32) for view in views) / np.float32(
-            len(views)
-        )
-        if working == (height, width):
-            return band[:, : end - start]
+        top, left, _, _ = plane.crop
+        upper, lower, share = _neighbours(np.arange(start, end) + plane.y0, plane.height, plane.rows)
+        first, last = int(upper.min()), int(lower.max()) + 1
+        band = sum(group[view][:, depth, first - top : last - top].astype(np.float32) for view in views)
+        band = band / np.float32(len(views))
+        if plane[4:6] == plane[6:]:
+            return band[:, : end - start, : plane.x1 - plane.x0]
         share = share[:, None]
         band = band[:, upper - first] * (1 - share) + band[:, lower - first] * share
-        left, right, share = _neighbours(np.arange(width), width, working[1])
-        return band[:, :, left] * (1 - share) + band[:, :, right] * share
+        before, behind, share = _neighbours(np.arange(plane.x0, plane.x1), plane.width, plane.columns)
+        return band[:, :, before - left] * (1 - share) + band[:, :, behind - left] * share
 
 
 def create_item(
-    file: h5py.File,
-    item: str,
-    image_id: str,
-    z0: int,
-    views: list[str],
-    shape: tuple[int, int, int, int],
-    original: tuple[int, int],
-    scale: float,
+    file: h5py.File, item: str, image_id: str, depths: tuple[int, int], plane: Plane, views: list[str], channels: int
 ) -> h5py.Group:
-    """Makes the datasets of an item, shape (C, Z, H, W) at the working scale; original is (height, width)."""
+    """Makes the datasets of an item's views, (C, Z, H, W) at the working scale. depths: its slices z0, z1, half-open."""
     group = file.create_group(item)
-    group.attrs.update(image_id=image_id, z0=z0, height=original[0], width=original[1], scale=scale)
-    chunks = (shape[0], 1, min(CHUNK, shape[2]), min(CHUNK, shape[3]))
+    group.attrs.update(image_id=image_id, z0=depths[0], **plane._asdict())
+    shape = (channels, depths[1] - depths[0], *plane.crop[2:])
+    chunks = (channels, 1, min(CHUNK, shape[2]), min(CHUNK, shape[3]))
     for view in views:
         group.create_dataset(view, shape, np.uint8, chunks=chunks, compression="gzip", compression_opts=1)
     return group

@@ -8,7 +8,7 @@ from tqdm import tqdm
 
 from tessera.data.pixels import PixelStore
 from tessera.predict.predictor import Predictor
-from tessera.predict.store import create_item
+from tessera.predict.store import Plane, create_item
 
 
 def write_predictions(
@@ -16,7 +16,8 @@ def write_predictions(
 ) -> None:
     """Predicts every item and writes a store at `path`.
 
-    items: item, image_id, z0, z1, and the image's original height, width. about: attributes of the file.
+    items: item, its box (image_id, z0 … x1, original px), and the image's original height, width. about: attributes of
+    the file.
     """
     views = predictor.predict.views
     with (
@@ -25,10 +26,11 @@ def write_predictions(
     ):
         file.attrs.update(about)
         for row in items.itertuples():
-            _, height, width = store.shape(row.image_id)
-            shape = (predictor.task.channels, row.z1 - row.z0, height, width)
-            group = create_item(file, row.item, row.image_id, row.z0, views, shape, (row.height, row.width), scale)
-            for depth, maps in enumerate(predictor.slices(store, row.image_id, row.z0, row.z1)):
+            plane = Plane(row.y0, row.y1, row.x0, row.x1, row.height, row.width, *store.shape(row.image_id)[1:])
+            depths = (row.z0, row.z1)
+            group = create_item(file, row.item, row.image_id, depths, plane, views, predictor.task.channels)
+            group.attrs["scale"] = scale
+            for depth, maps in enumerate(predictor.slices(store, row.image_id, *depths, plane.crop)):
                 for view in views:
                     group[view][:, depth] = maps[view]
                 progress.update()

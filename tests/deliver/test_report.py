@@ -17,7 +17,7 @@ from tessera.deliver.plots import BEST, LONG_SIDE, WORST, gallery, picture
 from tessera.deliver.report import build_page, summarize_strata
 from tessera.errors import InputError
 from tessera.metrics.counts import DiceScore, dice
-from tessera.predict.store import create_item
+from tessera.predict.store import Plane, create_item
 from tessera.tasks import Binary
 
 MODELS = ["first", "second"]
@@ -41,10 +41,20 @@ class Run:
             }
         )  # fmt: skip
         self.parts = pd.DataFrame(
-            {"image_id": names, "z0": 0, "z1": 2, "part_id": names, "fold": [number % 4 for number in range(images)]}
+            {
+                "image_id": names,
+                "z0": 0,
+                "z1": 2,
+                "y0": 0,
+                "y1": 40,
+                "x0": 0,
+                "x1": 56,
+                "part_id": names,
+                "fold": [number % 4 for number in range(images)],
+            }
         )
         self.folds = sorted(set(self.parts.fold))
-        self.patches = pd.DataFrame({"image_id": names, "z": 1, "valid_fraction": 0.5, "positive_fraction": 0.25})
+        self.patches = self.parts.assign(z0=1, valid_fraction=0.5, positive_fraction=0.25)
         random = np.random.default_rng(0)
         stores = {model: dict.fromkeys(self.folds, folder / f"{model}.h5") for model in MODELS}
         files = [h5py.File(next(iter(stores[model].values())), "w") for model in MODELS]
@@ -57,7 +67,7 @@ class Run:
                 image["pixels"][:] = random.integers(0, 255, (2, 40, 56, 1))
                 image["labels"][:] = labels
                 for file in files:
-                    item = create_item(file, name, name, 0, ["identity"], (1, 2, 40, 56), (40, 56), 1.0)
+                    item = create_item(file, name, name, (0, 2), Plane(0, 40, 0, 56, 40, 56, 40, 56), ["identity"], 1)
                     item["identity"][0] = np.clip((labels == 1) * 120 + random.normal(60, 40, labels.shape), 0, 255)
         for file in files:
             file.close()

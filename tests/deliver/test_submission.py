@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tessera.data.boxes import BOX
 from tessera.data.pixels import PixelStore
 from tessera.decide.decision import EVERYWHERE, Decision
 from tessera.decide.evidence import Evidence, oof_rows, test_rows
@@ -16,7 +17,7 @@ from tessera.deliver.submission import check_score, masks, rows_asked_for, shape
 from tessera.errors import InputError
 from tessera.metrics.counts import DiceScore
 from tessera.params import Data
-from tessera.predict.store import create_item
+from tessera.predict.store import Plane, create_item
 from tessera.tasks import Binary
 
 hubmap = build_dialect("hubmap", ["a"])
@@ -28,29 +29,43 @@ MANIFEST = pd.DataFrame(
     columns=["image_id", "group", "stratum", "height", "width", "depth", "slices"],
 )
 PARTS = pd.DataFrame(
-    [(name, 0, 2, fold, name) for fold, name in enumerate("abc")], columns=["image_id", "z0", "z1", "fold", "part_id"]
+    [(name, 0, 2, 0, 12 + fold, 0, 15, fold, name) for fold, name in enumerate("abc")],
+    columns=[*BOX, "fold", "part_id"],
+)
+
+
+HALVES = pd.concat(
+    [
+        PARTS.assign(y1=6, part_id=PARTS.image_id + "@upper"),
+        PARTS.assign(y0=6, fold=(PARTS.fold + 1) % 3, part_id=PARTS.image_id + "@lower"),
+    ],
+    ignore_index=True,
 )
 
 
 @pytest.fixture
 def evidence(pixel_store: Callable[..., PixelStore], tmp_path: Path) -> Evidence:
     """Real stores of two models and three folds, at half the resolution of the truth."""
+    return _evidence(PARTS, pixel_store, tmp_path)
+
+
+def _evidence(parts: pd.DataFrame, pixel_store: Callable[..., PixelStore], tmp_path: Path) -> Evidence:
     rng = np.random.default_rng(0)
     pixels = pixel_store(
         {row.image_id: np.zeros((2, row.height, row.width, 1), np.uint8) for row in MANIFEST.itertuples()}
     )
     stores = {}
     for model in ("one", "two"):
-        for part in PARTS.itertuples():
+        for part in parts.itertuples():
             height, width = MANIFEST.set_index("image_id").loc[part.image_id, ["height", "width"]]
             path = tmp_path / f"{model}_{part.fold}.h5"
-            with h5py.File(path, "w") as file:
-                shape = (1, 2, height // 2, width // 2)
-                group = create_item(file, part.part_id, part.image_id, 0, VIEWS, shape, (height, width), 0.5)
+            with h5py.File(path, "a") as file:
+                plane = Plane(part.y0, part.y1, part.x0, part.x1, height, width, height // 2, width // 2)
+                group = create_item(file, part.part_id, part.image_id, (0, 2), plane, VIEWS, 1)
                 for view in VIEWS:
-                    group[view][:] = rng.integers(0, 256, shape)
+                    group[view][:] = rng.integers(0, 256, group[view].shape)
             stores.setdefault(model, {})[part.fold] = path
-    return Evidence(oof_rows(PARTS, MANIFEST, [0, 1, 2]), stores, VIEWS, pixels, Binary(["a"]))
+    return Evidence(oof_rows(parts, MANIFEST, [0, 1, 2]), stores, VIEWS, pixels, Binary(["a"]))
 
 
 def test_test_rows_stand_in_the_order_and_under_the_ids_of_the_sample_submission() -> None:
@@ -66,7 +81,7 @@ def test_rows_are_the_slices_of_the_parts_that_were_run() -> None:
     assert rows.row_id.tolist() == ["a_0", "a_1", "c_0", "c_1"]
     assert rows.fold.tolist() == [0, 0, 2, 2]
     assert rows.group.tolist() == ["p0", "p0", "p2", "p2"]
-    blocks = pd.DataFrame([("a", z, z + 1, z, f"a@{z}-{z + 1}") for z in (0, 1)], columns=PARTS.columns)
+    blocks = pd.DataFrame([("a", z, z + 1, 0, 12, 0, 15, z, f"a@{z}-{z + 1}") for z in (0, 1)], columns=PARTS.columns)
     of_parts = oof_rows(blocks, MANIFEST, [0, 1])
     assert of_parts.row_id.tolist() == ["a_0", "a_1"]
     assert of_parts.group.tolist() == ["a@0-1", "a@1-2"]  # one image in several parts: each its own group
@@ -81,16 +96,35 @@ def test_maps_are_at_the_truths_resolution_and_ignored_pixels_not_valid(evidence
         np.testing.assert_array_equal(valid[0], labels != 255)
 
 
+def test_of_a_part_of_the_plane_only_its_own_pixels_are_in_a_row(
+    pixel_store: Callable[..., PixelStore], tmp_path: Path
+) -> None:
+    evidence = _evidence(HALVES, pixel_store, tmp_path)
+    assert evidence.rows.row_id.tolist()[:2] == ["a_0@y0-6x0-15", "a_1@y0-6x0-15"]
+    assert len(set(evidence.rows.row_id)) == 12 and set(evidence.rows.group) == set(HALVES.part_id)
+    for row in evidence.rows.itertuples():
+        target, valid = evidence.truth(row.Index)
+        labels = evidence.pixels.read_truth(row.image_id, row.z)[row.y0 : row.y1]
+        np.testing.assert_array_equal(valid[0], labels != 255)
+        np.testing.assert_array_equal(target[0] & valid[0], labels == 1)
+        assert evidence.maps(row.Index, ["one"])[0].shape == target.shape
+        assert shapes_of(evidence.rows)[row.row_id] == target.shape[1:]
+
+
 @pytest.mark.parametrize("average", ["pooled", "per_image"])
-def test_both_scores_equal_the_submission_read_back(evidence: Evidence, tmp_path: Path, average: str) -> None:
+@pytest.mark.parametrize("parts", [PARTS, HALVES], ids=["images", "halves"])
+def test_both_scores_equal_the_submission_read_back(
+    pixel_store: Callable[..., PixelStore], tmp_path: Path, parts: pd.DataFrame, average: str
+) -> None:
+    evidence = _evidence(parts, pixel_store, tmp_path)
     score = DiceScore(average, 1.0)
     said = evaluate(Search(evidence, simplex(2, 0.25), True, [0, 4], score), None, 100, 0)
     final = dict.fromkeys(evidence.rows.row_id, Decision(**said["decision"]))
     crossed = {row_id: Decision(**one["decision"]) for one in said["holdouts"] for row_id in one["rows"]}
     for decisions, printed in ((final, said["optimistic"]), (crossed, said["crossfitted"])):
-        check_score(tmp_path / "oof.csv", hubmap, evidence, decisions, MANIFEST, score, printed)
+        check_score(tmp_path / "oof.csv", hubmap, evidence, decisions, score, printed)
         with pytest.raises(InputError, match=r"read back scores .* rerun `dvc repro"):
-            check_score(tmp_path / "oof.csv", hubmap, evidence, decisions, MANIFEST, score, printed + 1e-6)
+            check_score(tmp_path / "oof.csv", hubmap, evidence, decisions, score, printed + 1e-6)
 
 
 def test_each_row_is_decided_by_its_own_decision_and_stratum(evidence: Evidence) -> None:
@@ -104,4 +138,4 @@ def test_each_row_is_decided_by_its_own_decision_and_stratum(evidence: Evidence)
 
 
 def test_shapes_are_those_of_the_images() -> None:
-    assert shapes_of(oof_rows(PARTS, MANIFEST, [1]), MANIFEST) == {"b_0": (13, 15), "b_1": (13, 15)}
+    assert shapes_of(oof_rows(PARTS, MANIFEST, [1])) == {"b_0": (13, 15), "b_1": (13, 15)}

@@ -7,9 +7,10 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
+from tessera.data.boxes import BOX
 from tessera.data.pixels import PixelStore
 from tessera.learn.augmentations import build_augmentation
-from tessera.learn.dataset import Shape, Windows, draw_epoch, windows_of
+from tessera.learn.dataset import Shape, Windows, covered, draw_epoch, windows_of
 from tessera.params import Augment
 
 AUGMENT = Augment(scale=0.2, rotate=20, brightness=0.2)
@@ -27,8 +28,8 @@ def _patches(*rows: tuple[str, int, int, int]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["image_id", "z", "y", "x"])
 
 
-def _parts(*rows: tuple[str, int, int]) -> pd.DataFrame:
-    return pd.DataFrame(rows, columns=["image_id", "z0", "z1"])
+def _parts(*rows: tuple[str, int, int, int, int, int, int]) -> pd.DataFrame:
+    return pd.DataFrame(rows, columns=BOX)
 
 
 MANY = _patches(("large", 0, 0, 0), ("large", 3, 58, 88), ("large", 2, 30, 40), ("flat", 0, 0, 68), ("tiny", 1, 0, 0))
@@ -122,8 +123,8 @@ def test_an_image_smaller_than_the_window_is_mirrored_and_ignored_there(store: P
 
 def test_the_windows_of_parts_count_every_label_once(store: PixelStore) -> None:
     """The last window of a row moves inside and ignores what its neighbour has counted."""
-    parts = _parts(("large", 1, 3), ("flat", 0, 1), ("tiny", 0, 2))
-    rows = windows_of(parts, store, 32)
+    parts = _parts(("large", 1, 3, 0, 90, 0, 120), ("flat", 0, 1, 0, 20, 0, 100), ("tiny", 0, 2, 0, 9, 0, 13))
+    rows = windows_of(parts, 32)
     windows = Windows(store, rows, 32, Shape(32, 1, 1))
     found = {name: np.zeros(2, int) for name in parts.image_id}
     for index, name in enumerate(rows.image_id):
@@ -131,6 +132,40 @@ def test_the_windows_of_parts_count_every_label_once(store: PixelStore) -> None:
     for part in parts.itertuples():
         labels = store.file[part.image_id]["labels"][part.z0 : part.z1]
         assert found[part.image_id].tolist() == np.bincount(labels.ravel(), minlength=256)[:2].tolist()
+
+
+@pytest.mark.parametrize("size", [32, 64])
+def test_the_windows_of_a_part_of_the_plane_count_its_labels_alone(store: PixelStore, size: int) -> None:
+    for y0, y1, x0, x1 in ((0, 45, 0, 120), (45, 90, 0, 120), (30, 90, 70, 75), (88, 90, 0, 7)):
+        windows = Windows(store, windows_of(_parts(("large", 1, 3, y0, y1, x0, x1)), size), size, Shape(size, 1, 1))
+        found = sum(np.bincount(windows[index][1].ravel(), minlength=256) for index in range(len(windows)))
+        labels = store.file["large"]["labels"][1:3, y0:y1, x0:x1]
+        assert found[:2].tolist() == np.bincount(labels.ravel(), minlength=256)[:2].tolist()
+
+
+@pytest.mark.parametrize("size", [32, 64, 96, 128])
+def test_no_training_window_reads_beyond_what_it_is_said_to_cover(
+    store: PixelStore, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    """And at its furthest it reads just that."""
+    patches = _patches(*((name, 0, y, x) for name in ("large", "flat") for y in (0, 30, 58) for x in (0, 40, 88)))
+    boxes = covered(patches, PATCH, size, store)
+    windows = _windows(store, patches, shape=Shape(size, 1, 1))
+    windows.augmentation = lambda image, labels, seed: (image, labels)
+    read = []
+    for method in ("read_stack", "read_labels"):
+        own = getattr(store, method)
+        monkeypatch.setattr(store, method, lambda *args, own=own: (read.append(args[-1]), own(*args))[1])
+    found = np.tile([999, 0, 999, 0], (len(patches), 1))
+    for windows.epoch in range(300):
+        for index in range(len(patches)):
+            read.clear()
+            windows[index]
+            assert len(read) == 2
+            for y, x, height, width in read:
+                low, high = found[index, ::2], found[index, 1::2]
+                low[:], high[:] = np.minimum(low, (y, x)), np.maximum(high, (y + height, x + width))
+    assert found.tolist() == boxes[["y0", "y1", "x0", "x1"]].to_numpy().tolist()
 
 
 # Which patches an epoch draws

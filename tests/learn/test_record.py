@@ -1,6 +1,9 @@
+import json
+
 import pandas as pd
 import pytest
 
+from tessera.data.boxes import BOX
 from tessera.errors import InputError
 from tessera.learn.record import describe_seen
 from tessera.predict.guard import refuse_seen
@@ -10,22 +13,23 @@ MANIFEST = pd.DataFrame(
 )
 
 
-def _patches(**depths: list[int]) -> pd.DataFrame:
-    rows = [(name, z) for name, listed in depths.items() for z in listed]
-    return pd.DataFrame(rows, columns=["image_id", "z"])
+def _windows(**depths: list[int]) -> pd.DataFrame:
+    """Two windows side by side in each slice listed."""
+    rows = [(name, z, z + 1, 0, 9, x, x + 6) for name, listed in depths.items() for z in listed for x in (0, 5)]
+    return pd.DataFrame(rows, columns=BOX)
 
 
-def test_a_checkpoint_lists_the_slices_groups_and_digests_it_saw() -> None:
-    seen = describe_seen(_patches(a=[7, 2, 3, 1, 3], c=[0]), MANIFEST)
-    assert seen == {
-        "parts": [["a", 1, 4], ["a", 7, 8], ["c", 0, 1]], "groups": ["g1", "g2"], "digests": ["da", "dc"],
-    }  # fmt: skip
+def test_a_checkpoint_lists_the_pixels_groups_and_digests_it_saw() -> None:
+    seen = describe_seen(_windows(a=[7, 2, 3, 1, 3], c=[0]), MANIFEST)
+    boxes = [["a", 1, 4, 0, 9, 0, 11], ["a", 7, 8, 0, 9, 0, 11], ["c", 0, 1, 0, 9, 0, 11]]
+    assert seen == {"parts": boxes, "groups": ["g1", "g2"], "digests": ["da", "dc"]}
+    assert json.loads(json.dumps(seen)) == seen
 
 
 @pytest.mark.parametrize("z", range(10))
 def test_the_guard_knows_every_slice_that_was_listed(z: int) -> None:
-    about = {"model": "m", "fold": 0} | describe_seen(_patches(a=[7, 2, 3, 1]), MANIFEST)
-    part = pd.DataFrame([("a", z, z + 1, "part")], columns=["image_id", "z0", "z1", "part_id"])
+    about = {"model": "m", "fold": 0} | describe_seen(_windows(a=[7, 2, 3, 1]), MANIFEST)
+    part = pd.DataFrame([("a", z, z + 1, 0, 9, 0, 11, "part")], columns=[*BOX, "part_id"])
     if z in (1, 2, 3, 7):
         with pytest.raises(InputError, match="were trained on"):
             refuse_seen(about, part, MANIFEST, "part", 0)

@@ -1,6 +1,7 @@
 import pandas as pd
 import pytest
 
+from tessera.data.boxes import BOX
 from tessera.errors import InputError
 from tessera.predict.guard import refuse_seen
 
@@ -9,13 +10,18 @@ MANIFEST = pd.DataFrame(
 )
 
 
-def _parts(*rows: tuple[str, int, int]) -> pd.DataFrame:
-    parts = pd.DataFrame(rows, columns=["image_id", "z0", "z1"])
-    return parts.assign(part_id=[f"{image_id}@{z0}-{z1}" for image_id, z0, z1 in rows])
+PLANE = (0, 50, 0, 80)  # y0, y1, x0, x1
+
+
+def _parts(*rows: tuple) -> pd.DataFrame:
+    """Parts (image_id, z0, z1) of the whole plane, or with their own."""
+    parts = pd.DataFrame([(*row, *PLANE)[:7] for row in rows], columns=BOX)
+    return parts.assign(part_id=[f"{image_id}@{z0}-{z1}" for image_id, z0, z1, *_ in rows])
 
 
 def _about(parts: list = (), groups: tuple = (), digests: tuple = ()) -> dict:
-    return {"model": "m", "fold": 2, "parts": [list(part) for part in parts], "groups": groups, "digests": digests}
+    boxes = [[*part, *PLANE][:7] for part in parts]
+    return {"model": "m", "fold": 2, "parts": boxes, "groups": groups, "digests": digests}
 
 
 CLEAN = _about([("b", 0, 9)], ["gb"], ["db"])
@@ -24,8 +30,8 @@ CLEAN = _about([("b", 0, 9)], ["gb"], ["db"])
 @pytest.mark.parametrize(
     ("about", "said"),
     [
-        (_about([("a", 0, 9)]), "slices 0…8 of a; slices 0…8 were trained on"),
-        (_about([("a", 3, 4)]), "slices 3…3 were trained on"),
+        (_about([("a", 0, 9)]), "slices 0…8 of a, px y0-50x0-80; slices 0…8, px y0-50x0-80, were trained on"),
+        (_about([("a", 3, 4)]), "slices 3…3, px y0-50x0-80, were trained on"),
         (_about([("b", 0, 9)], ["ga"]), "its group 'ga' was trained on"),
         (_about([("b", 0, 9)], ["gb"], ["db", "da"]), "a file with its digest was trained on"),
     ],
@@ -49,6 +55,22 @@ def test_a_block_is_refused_when_fewer_slices_than_the_buffer_lie_between(buffer
     else:
         with pytest.raises(InputError, match=f"slices 10…14 of a.*fold.buffer {buffer}"):
             refuse_seen(about, _parts(("a", 10, 15)), MANIFEST, "part", buffer)
+
+
+@pytest.mark.parametrize("buffer", [0, 10])
+@pytest.mark.parametrize("gap", [0, 9, 10, 11])
+@pytest.mark.parametrize("axis", ["y", "x"])
+def test_a_block_of_the_plane_is_refused_when_fewer_px_than_the_buffer_lie_between(
+    buffer: int, gap: int, axis: str
+) -> None:
+    part = ("a", 0, 9, 20, 30, 20, 30)
+    away = (0, 20 - gap, 0, 80) if axis == "y" else (0, 50, 30 + gap, 80)
+    about = _about([("a", 0, 9, *away), ("b", 0, 9)], ["ga"], ["da"])
+    if gap >= buffer:
+        refuse_seen(about, _parts(part), MANIFEST, "part", buffer)
+    else:
+        with pytest.raises(InputError, match=f"px y20-30x20-30; slices 0…8, px y.*fold.buffer {buffer}"):
+            refuse_seen(about, _parts(part), MANIFEST, "part", buffer)
 
 
 def test_an_overlapping_block_is_refused_whatever_the_buffer() -> None:

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import nn
 
+from tessera.data.boxes import BOX
 from tessera.data.pixels import PixelStore
 from tessera.params import Model, Predict
 from tessera.predict.predictor import Predictor
@@ -30,6 +31,13 @@ class Pointwise(nn.Module):
 
     def forward(self, windows: torch.Tensor) -> torch.Tensor:
         return self.mix(windows.float() / 64 - 2)
+
+
+class Scaled(nn.Module):
+    """uint8 → about ± 1."""
+
+    def forward(self, windows: torch.Tensor) -> torch.Tensor:
+        return windows.float() / 128 - 1
 
 
 class Swapped(Binary):
@@ -89,12 +97,30 @@ def test_a_slice_is_the_same_whatever_range_it_is_asked_in(store: PixelStore, mo
     np.testing.assert_array_equal(next(predictor.slices(store, "odd", 2, 3))["identity"], whole[2]["identity"])
 
 
+def test_a_crop_is_predicted_as_the_whole_is_and_reads_its_neighbours(
+    store: PixelStore, model: Callable[..., Model]
+) -> None:
+    network = Pointwise(2)
+    predictor = _predictor([network], model())
+    whole = next(predictor.slices(store, "odd", 0, 1))["identity"]
+    for y, x, height, width in ((0, 0, 71, 50), (10, 5, 30, 40), (60, 0, 11, 50), (70, 49, 1, 1)):
+        maps = next(predictor.slices(store, "odd", 0, 1, (y, x, height, width)))
+        for view in VIEWS:
+            difference = maps[view].astype(int) - whole[:, y : y + height, x : x + width]
+            assert np.abs(difference).max() <= 1  # windows lie elsewhere; of a pixel alone they say the same
+    wide = nn.Conv2d(2, 1, 15, padding=7).eval()
+    context = _predictor([nn.Sequential(Scaled(), wide)], model(), views=["identity"], window=64)
+    there = next(context.slices(store, "odd", 0, 1, (30, 20, 8, 8)))["identity"]
+    around = next(context.slices(store, "odd", 0, 1, (15, 5, 38, 38)))["identity"][:, 15:23, 15:23]
+    np.testing.assert_allclose(there.astype(int), around, atol=1)
+
+
 def test_predictions_written_twice_are_the_same_bytes(
     store: PixelStore, model: Callable[..., Model], tmp_path: Path
 ) -> None:
     items = pd.DataFrame(
-        [("small", "small", 0, 1, 20, 33), ("odd@1-3", "odd", 1, 3, 142, 100)],
-        columns=["item", "image_id", "z0", "z1", "height", "width"],
+        [("small", "small", 0, 1, 0, 20, 0, 33, 20, 33), ("odd@1-3", "odd", 1, 3, 0, 142, 0, 100, 142, 100)],
+        columns=["item", *BOX, "height", "width"],
     )
     for name in ("one.h5", "two.h5"):
         predictor = _predictor([Pointwise(2)], model(), views=["identity", "flip_v"])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tessera.errors import InputError
-from tessera.predict.store import ProbabilityStore, create_item
+from tessera.predict.store import Plane, ProbabilityStore, create_item
 
 VIEWS = ["identity", "flip_h", "rot180"]
 SIZES = [(40, 60), (41, 59), (17, 300), (1, 7)]  # original px
@@ -18,7 +18,8 @@ def _store(path: Path, size: tuple[int, int], scale: float, z0: int = 0) -> tupl
     rng = np.random.default_rng(0)
     maps = {view: rng.integers(0, 256, (2, 3, *working), np.uint8) for view in VIEWS}
     with h5py.File(path, "w") as file:
-        group = create_item(file, "item", "image", z0, VIEWS, (2, 3, *working), size, scale)
+        plane = Plane(0, size[0], 0, size[1], *size, *working)
+        group = create_item(file, "item", "image", (z0, z0 + 3), plane, VIEWS, 2)
         for view, values in maps.items():
             group[view][:] = values
     return ProbabilityStore(path), maps
@@ -60,6 +61,30 @@ def test_a_band_is_exactly_that_part_of_the_whole(tmp_path: Path, size: tuple[in
         start = rng.integers(0, size[0])
         end = rng.integers(start, size[0]) + 1
         np.testing.assert_array_equal(store.read("item", 1, VIEWS, (start, end)), whole[:, start:end])
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("scale", [1.0, 0.5, 0.3])
+def test_the_map_of_a_part_is_exactly_that_part_of_its_images(
+    tmp_path: Path, size: tuple[int, int], scale: float
+) -> None:
+    store, maps = _store(tmp_path / "p.h5", size, scale)
+    whole = store.read("item", 1, VIEWS)
+    rng = np.random.default_rng(0)
+    with h5py.File(tmp_path / "parts.h5", "w") as file:
+        planes = {}
+        for number in range(20):
+            bounds = [sorted(rng.choice(side + 1, 2, replace=False).tolist()) for side in size]
+            planes[str(number)] = Plane(*bounds[0], *bounds[1], *size, *maps["identity"].shape[2:])
+            y, x, height, width = planes[str(number)].crop
+            group = create_item(file, str(number), "image", (0, 3), planes[str(number)], VIEWS, 2)
+            for view in VIEWS:
+                group[view][:] = maps[view][:, :, y : y + height, x : x + width]
+    parts = ProbabilityStore(tmp_path / "parts.h5")
+    for name, plane in planes.items():
+        expected = whole[:, plane.y0 : plane.y1, plane.x0 : plane.x1]
+        np.testing.assert_array_equal(parts.read(name, 1, VIEWS), expected)
+        np.testing.assert_array_equal(parts.read(name, 1, VIEWS, (0, 1)), expected[:, :1])
 
 
 def test_slices_are_counted_in_the_volume(tmp_path: Path) -> None:

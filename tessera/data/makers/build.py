@@ -1,0 +1,35 @@
+"""Fold makers by name: (training images, candidate patches, `fold` section) → parts."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from tessera.data.boxes import BOX
+from tessera.data.makers.blocks import make_blocks
+from tessera.data.makers.domains import make_domains
+from tessera.data.makers.given import make_given, read_given
+from tessera.data.makers.stratified import make_stratified
+from tessera.data.makers.strips import make_strips
+from tessera.data.makers.z_blocks import make_z_blocks
+from tessera.data.manifest import TRAIN
+
+if TYPE_CHECKING:
+    from tessera.params import Data, Fold
+
+MAKERS = {
+    "stratified": make_stratified,
+    "domains": make_domains,
+    "given": make_given,
+    "z_blocks": make_z_blocks,
+    "strips": make_strips,
+    "blocks": make_blocks,
+}
+
+
+def make_folds(manifest: pd.DataFrame, patches: pd.DataFrame, fold: "Fold", data: "Data") -> pd.DataFrame:
+    """The parts of all training images: the columns of a box, and `fold`. patches: with their bounds."""
+    train = manifest[manifest.subset == TRAIN].sort_values("image_id", ignore_index=True)
+    if fold.given and fold.given.endswith(".csv"):
+        train = train.assign(**{fold.given: read_given(Path(data.source) / fold.given, data.id, train.image_id)})
+    return MAKERS[fold.maker_name](train, patches, fold)[[*BOX, "fold"]]

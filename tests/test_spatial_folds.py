@@ -1,0 +1,106 @@
+"""A competition of few large images: strips as folds, through the stages that know of them."""
+
+import importlib
+import json
+from pathlib import Path
+
+import h5py
+import pandas as pd
+import pytest
+import yaml
+from repository import SOURCE, TOY_SAMPLE, toy_params
+
+from tessera import paths
+from tessera.data.boxes import BOX, near
+from tessera.data.parts import read_folds
+from tessera.data.sample import write_sample
+from tessera.errors import InputError
+from tessera.learn.checkpoints import read_about
+
+BUFFER = 9  # original px, more than one working px
+
+
+def run_stage(name: str, *arguments) -> None:
+    importlib.import_module(f"stages.{name}").main(*arguments)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("strips")
+    params = toy_params()
+    params["fold"] |= {"unit": "part", "maker": "strips", "buffer": BUFFER}
+    params["tile"] |= {"scale": 0.6, "size": 48, "stride": 24}
+    params["models"] = {"flat": params["models"]["flat"] | {"size": 32, "epochs": 1, "validate_every": 1}}
+    params["train"]["models"] = params["tune"]["ensemble"] = ["flat"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("TESSERA_DEVICE", "cpu")
+        (folder / "params.yaml").write_text(yaml.safe_dump(params))
+        write_sample(folder / SOURCE, **TOY_SAMPLE)
+        for stage in ("ingest", "tile", "fold"):
+            run_stage(stage)
+        for fold in (0, 1):
+            run_stage("train", "flat", fold)
+            run_stage("oof", "flat", fold)
+        run_stage("predict", "flat")
+        for stage in ("tune", "submit", "report"):  # submit reads both scores back (law 8)
+            run_stage(stage)
+    return folder
+
+
+@pytest.fixture
+def inside(finished, monkeypatch):
+    monkeypatch.chdir(finished)
+    monkeypatch.setenv("TESSERA_DEVICE", "cpu")
+
+
+@pytest.mark.parametrize("fold", [0, 1])
+def test_no_pixel_nearer_than_the_buffer_was_trained_on(inside, fold):
+    parts = read_folds(paths.FOLDS)
+    seen = pd.DataFrame(read_about(paths.weights("flat", fold))["parts"], columns=BOX)
+    assert len(near(seen, parts[parts.fold == fold], 0, BUFFER)) == 0
+    assert len(near(seen, parts[parts.fold != fold], 0, 0)) > 0
+
+
+@pytest.mark.parametrize("fold", [0, 1])
+def test_each_strip_is_predicted_alone(inside, fold):
+    parts = read_folds(paths.FOLDS)
+    mine = parts[parts.fold == fold].set_index("part_id")
+    with h5py.File(paths.oof("flat", fold)) as file:
+        assert set(file) == set(mine.index)
+        for name, item in file.items():
+            assert [item.attrs[key] for key in BOX[3:]] == mine.loc[name, BOX[3:]].tolist()
+            assert (
+                item["identity"].shape[2] < 0.7 * item.attrs["rows"]
+                or item["identity"].shape[3] < 0.7 * item.attrs["columns"]
+            )
+
+
+def test_rows_are_strips_of_slices(inside):
+    rows = json.loads(paths.SCORES.read_text())["rows"]
+    assert len(set(rows["row_id"])) == 2 * 6 * 3  # two strips of six volumes of three slices
+    assert len(set(rows["group"])) == 12
+
+
+def test_a_checkpoint_of_the_other_strips_is_refused(inside):
+    own = paths.weights("flat", 1).read_bytes()
+    paths.weights("flat", 1).write_bytes(paths.weights("flat", 0).read_bytes())
+    try:
+        with pytest.raises(InputError, match=f"were trained on.*fold.buffer {BUFFER}"):
+            run_stage("oof", "flat", 1)
+    finally:
+        paths.weights("flat", 1).write_bytes(own)
+
+
+def test_the_price_of_a_leak_is_printed_and_nothing_is_written(inside, capsys):
+    before = {path: path.stat().st_mtime_ns for path in Path().rglob("*") if path.is_file()}
+    run_stage("leak_estimate")
+    said = capsys.readouterr().out
+    for piece in (
+        "on patches dealt at random",
+        "flat grouped  epoch 1/1",
+        "flat random  epoch 1/1",
+        "the price of the leak: ",
+    ):
+        assert piece in said
+    assert {path: path.stat().st_mtime_ns for path in Path().rglob("*") if path.is_file()} == before
