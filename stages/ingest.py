@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from stages.command import command
-from tessera import paths
+from tessera import machine, paths
 from tessera.data.ingest import build_manifest
 from tessera.data.manifest import write_manifest
 from tessera.data.template import build_template
@@ -12,7 +12,7 @@ from tessera.params import load_params
 
 def main() -> None:
     params = load_params()
-    manifest = build_manifest(params.data)
+    manifest = build_manifest(params.data, machine.threads())
     template = build_template(Path(params.data.source), params.data.sample_submission, params.data.id, manifest)
     with paths.writing(paths.MANIFEST) as path:
         write_manifest(manifest, path)

@@ -32,7 +32,7 @@ def main(model: str) -> None:
     items = test.assign(item=test.image_id, z0=0, z1=test.depth)[["item", "image_id", "z0", "z1", "height", "width"]]
     about = {"model": model, "checkpoints": [digest_of(path) for path in weights]}
     with paths.writing(paths.predictions(model)) as path:
-        write_predictions(path, predictor, PixelStore(paths.TILES), items, params.tile.scale, about)
+        write_predictions(path, predictor, PixelStore(paths.TILES), items, about)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from tessera.data.resampling import enlarge, source_rows
 from tessera.errors import InputError
 
 CHUNK = 256
@@ -36,17 +37,9 @@ class ProbabilityStore:
         if not 0 <= depth < group[views[0]].shape[1]:
             raise InputError(f"{self.path}: {item!r} has no slice {z}; it was made from other parts: rerun `dvc repro`")
         working = group[views[0]].shape[2:]
-        upper, lower, share = _neighbours(np.arange(start, end), height, working[0])
-        first = int(upper.min())
-        band = sum(group[view][:, depth, first : lower.max() + 1].astype(np.float32) for view in views) / np.float32(
-            len(views)
-        )
-        if working == (height, width):
-            return band[:, : end - start]
-        share = share[:, None]
-        band = band[:, upper - first] * (1 - share) + band[:, lower - first] * share
-        left, right, share = _neighbours(np.arange(width), width, working[1])
-        return band[:, :, left] * (1 - share) + band[:, :, right] * share
+        first, last = source_rows(start, end, height, working[0])
+        band = sum(group[view][:, depth, first:last].astype(np.float32) for view in views) / np.float32(len(views))
+        return enlarge(band, first, start, end, (height, width), working)
 
 
 def create_item(
@@ -66,10 +59,3 @@ def create_item(
     for view in views:
         group.create_dataset(view, shape, np.uint8, chunks=chunks, compression="gzip", compression_opts=1)
     return group
-
-
-def _neighbours(places: np.ndarray, length: int, working: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """For pixels of an axis of `length`: the two working pixels around each centre, and the share of the second."""
-    centres = np.clip((places + 0.5) * (working / length) - 0.5, 0, working - 1)
-    first = np.floor(centres).astype(int)
-    return first, np.minimum(first + 1, working - 1), (centres - first).astype(np.float32)

@@ -11,9 +11,7 @@ from tessera.predict.predictor import Predictor
 from tessera.predict.store import create_item
 
 
-def write_predictions(
-    path: Path, predictor: Predictor, store: PixelStore, items: pd.DataFrame, scale: float, about: dict
-) -> None:
+def write_predictions(path: Path, predictor: Predictor, store: PixelStore, items: pd.DataFrame, about: dict) -> None:
     """Predicts every item and writes a store at `path`.
 
     items: item, image_id, z0, z1, and the image's original height, width. about: attributes of the file.
@@ -27,7 +25,8 @@ def write_predictions(
         for row in items.itertuples():
             _, height, width = store.shape(row.image_id)
             shape = (predictor.task.channels, row.z1 - row.z0, height, width)
-            group = create_item(file, row.item, row.image_id, row.z0, views, shape, (row.height, row.width), scale)
+            original, scale = (row.height, row.width), store.scale(row.image_id)
+            group = create_item(file, row.item, row.image_id, row.z0, views, shape, original, scale)
             for depth, maps in enumerate(predictor.slices(store, row.image_id, row.z0, row.z1)):
                 for view in views:
                     group[view][:, depth] = maps[view]
