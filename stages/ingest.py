@@ -1,7 +1,7 @@
 """ingest: reads the raw layout, checks every file, writes one row an image."""
 
 from stages.command import command
-from tessera import paths
+from tessera import machine, paths
 from tessera.data.ingest import build_manifest
 from tessera.data.manifest import write_manifest
 from tessera.data.template import build_template
@@ -10,9 +10,8 @@ from tessera.params import load_params
 
 def main() -> None:
     params = load_params()
-    data = params.data
-    manifest = build_manifest(data)
-    template = build_template(data, manifest)
+    manifest = build_manifest(params.data, machine.threads())
+    template = build_template(params.data, manifest)
     with paths.writing(paths.MANIFEST) as path:
         write_manifest(manifest, path)
     with paths.writing(paths.SAMPLE_SUBMISSION) as path:

@@ -31,7 +31,7 @@ def main(model: str, fold: int) -> None:
     items = parts.merge(manifest[["image_id", "height", "width"]], on="image_id").rename(columns={"part_id": "item"})
     about = {"model": model, "fold": fold, "checkpoints": [digest_of(weights)]}
     with paths.writing(paths.oof(model, fold)) as path:
-        write_predictions(path, predictor, PixelStore(paths.TILES), items, params.tile.scale, about)
+        write_predictions(path, predictor, PixelStore(paths.TILES), items, about)
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ def main(model: str) -> None:
     items = whole_images(test).assign(item=test.image_id, height=test.height, width=test.width)
     about = {"model": model, "checkpoints": [digest_of(path) for path in weights]}
     with paths.writing(paths.predictions(model)) as path:
-        write_predictions(path, predictor, PixelStore(paths.TILES), items, params.tile.scale, about)
+        write_predictions(path, predictor, PixelStore(paths.TILES), items, about)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
 VARIABLES = {
     "TESSERA_DEVICE": "cuda, cuda:1, mps or cpu (default: the first GPU, else the CPU)",
-    "TESSERA_THREADS": "CPU threads of the networks (default: all cores)",
+    "TESSERA_THREADS": "CPU threads of the networks, and processes that decode (default: all cores)",
     "TESSERA_WORKERS": "processes that load patches (default: up to 8 with a GPU, else none)",
 }
 
@@ -25,7 +25,7 @@ def device() -> "torch.device":
     """The device to compute on, threads set."""
     import torch
 
-    torch.set_num_threads(_number("TESSERA_THREADS", os.cpu_count() or 1))
+    torch.set_num_threads(threads())
     name = os.environ.get("TESSERA_DEVICE")
     if name is None:
         name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
@@ -33,6 +33,11 @@ def device() -> "torch.device":
         return torch.empty(0, device=name).device
     except (RuntimeError, AssertionError) as error:
         raise InputError(f"TESSERA_DEVICE={name}: this device cannot be used here ({error})") from None
+
+
+def threads() -> int:
+    """How many cores may be used."""
+    return max(1, _number("TESSERA_THREADS", os.cpu_count() or 1))
 
 
 def workers(on: "torch.device") -> int:

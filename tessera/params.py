@@ -72,6 +72,8 @@ class Data(Section):
     group: str | None = None
     stratum: str | None = None
     domain: str | None = None
+    pixel_size: str | None = None  # the column with each image's own µm per pixel
+    level: int = Field(ge=0, default=0)  # of pyramidal TIFFs; 0 is the largest; labels are of that size
     sample_submission: str | None = None
     solution: str | None  # the true test labels, read by the closing scoreboard alone
 
@@ -92,8 +94,8 @@ class Data(Section):
             for name, meaning in table.items():
                 if meaning not in meanings:
                     raise ValueError(f"{key} says {name!r} is {meaning!r}; it may be {', '.join(meanings)}")
-        if not self.meta and (self.group or self.stratum or self.domain):
-            raise ValueError("group, stratum and domain are columns of `meta`, which is empty")
+        if not self.meta and (self.group or self.stratum or self.domain or self.pixel_size):
+            raise ValueError("group, stratum, domain and pixel_size are columns of `meta`, which is empty")
         return self
 
 
@@ -105,14 +107,18 @@ class Score(Section):
 
 
 class Tile(Section):
-    scale: float = Field(gt=0, le=1)  # working px per original px
+    scale: float | None = Field(gt=0, le=1, default=None)  # working px per original px, or
+    pixel_size: float | None = Field(gt=0, default=None)  # µm of a working px; each image's own: data.pixel_size
     size: int = Field(ge=16)  # candidate patch, working px
     stride: int = Field(ge=8)  # working px
     keep_empty: Share  # share of the patches without positives that stay in the index
-    percentiles: tuple[float, float] = (0.5, 99.5)  # black and white of images that are not 8-bit, per image
+    percentiles: tuple[float, float] = (0.5, 99.5)  # black and white of images that are not 8-bit, measured over
+    scaling: Literal["slice", "volume", "dataset"] = "volume"  # each slice, image or volume, or all training images
 
     @model_validator(mode="after")
     def _contradictions(self) -> "Tile":
+        if (self.scale is None) == (self.pixel_size is None):
+            raise ValueError("give exactly one of scale and pixel_size")
         if self.stride > self.size:
             raise ValueError(f"stride {self.stride} > size {self.size} leaves gaps between patches")
         if not 0 <= self.percentiles[0] < self.percentiles[1] <= 100:
@@ -277,6 +283,10 @@ class Params(Section):
             for name in names:
                 if name not in known:
                     raise ValueError(f"{key} names {name!r}; it must be one of {', '.join(known)}")
+        if self.tile.pixel_size and not self.data.pixel_size:
+            raise ValueError(
+                "tile.pixel_size needs data.pixel_size: the meta column with each image's own µm per pixel"
+            )
         for name, model in self.models.items():
             if self.data.channels == "grey" and (model.augment.hue or model.augment.saturation):
                 raise ValueError(f"models.{name}.augment: hue and saturation need data.channels rgb, which is grey")

@@ -87,6 +87,7 @@ def pixel_store(tmp_path: Path) -> Callable[..., PixelStore]:
             file.attrs["digest"] = "d"
             for name, pixels in images.items():
                 group = create_image(file, name, pixels.shape, pixels.shape[1:3], True)
+                group.attrs["scale"] = 1.0
                 group["pixels"][:] = pixels
                 drawn = rng.choice(np.array([0, 1, 255], np.uint8), pixels.shape[:3])
                 group["labels"][:] = labels[name] if labels else drawn

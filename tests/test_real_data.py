@@ -82,7 +82,7 @@ def _check_folds(params_file: Path, source: Path, tiles: Path) -> list[str]:
     params = load_params(params_file)
     data = params.data.model_copy(update={"source": str(source)})
     manifest = build_manifest(data)
-    patches = write_tiles(manifest, data, params.tile, tiles)
+    patches = write_tiles(manifest, data, params.tile, tiles).patches
     store = PixelStore(tiles)
     patches = place_patches(patches, params.tile.size, store, manifest)
     assert params.fold.near is not None

@@ -4,13 +4,14 @@ import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from tessera.data.images import read_image
 from tessera.data.labelling import Labels
 from tessera.data.layout import Item, find_items
 from tessera.data.manifest import COLUMNS, TEST, TRAIN
+from tessera.data.readers.build import open_image
 from tessera.data.template import build_template
 from tessera.errors import InputError, collected, raise_problems
 from tessera.labels import read_csv
@@ -19,10 +20,11 @@ if TYPE_CHECKING:
     from tessera.params import Data
 
 UNKNOWN = ("", "nan")  # cells that name no group or stratum
+_BLOCK = 2**20  # bytes of a file that are digested at once
 
 
-def build_manifest(data: "Data") -> pd.DataFrame:
-    """Reads and checks every file of the raw layout; one row an image or volume.
+def build_manifest(data: "Data", threads: int = 1) -> pd.DataFrame:
+    """Reads and checks every file of the raw layout; one row an image or volume. threads: that decode one file.
 
     Raises InputError listing all problems, each with its file and row.
     """
@@ -38,14 +40,15 @@ def build_manifest(data: "Data") -> pd.DataFrame:
             items[subset] = find_items(source, pattern) if pattern else []
     meta = _read_meta(data, problems)
     rows = [
-        _check_item(item, subset, data, labels if subset == TRAIN else None, problems)
+        _check_item(item, subset, data, labels if subset == TRAIN else None, threads, problems)
         for subset in items
         for item in tqdm(items[subset], desc=f"check {subset}", unit="image", disable=None)
     ]
     table = pd.DataFrame(rows, columns=[name for name in COLUMNS if name not in ("group", "stratum", "domain")])
     problems += _twice(table)
     if labels and items[TRAIN]:
-        problems += labels.strangers(items[TRAIN])
+        named = zip(items[TRAIN], table.slices, strict=False)  # a file's own slices are known by now
+        problems += labels.strangers([item._replace(slices=tuple(filter(None, s.split("/")))) for item, s in named])
     if items[TEST] or not data.test_images:
         with collected(problems):  # checked here, so that its problems are listed with all others
             build_template(data, table)
@@ -56,26 +59,44 @@ def build_manifest(data: "Data") -> pd.DataFrame:
     return table
 
 
-def _check_item(item: Item, subset: str, data: "Data", labels: "Labels | None", problems: list[str]) -> dict:
+def _check_item(
+    item: Item, subset: str, data: "Data", labels: "Labels | None", threads: int, problems: list[str]
+) -> dict:
     """One manifest row; what is wrong with the item's files goes to `problems`."""
-    digest, shapes = hashlib.sha256(), {}
+    digest, shapes, names = hashlib.sha256(), {}, item.slices
     for z, path in enumerate(item.files(Path(data.source))):
         with collected(problems):
-            pixels = read_image(path, data.channels)
-            digest.update(path.read_bytes())
-            shapes.setdefault((pixels.shape, pixels.dtype.name), path)
-            if labels:
-                labels.read(item.image_id, item.slices[z] if item.slices else "", pixels.shape[:2])
+            shape, dtype = _read_through(path, data, threads, digest)
+            if item.slices and shape[0] > 1:
+                raise InputError(f"{path}: holds {shape[0]} slices; a pattern with {{slice}} expects a file a slice")
+            shapes.setdefault((shape[1:], dtype), path)
+            if shape[0] > 1:  # a volume in one file: its slices are named by their numbers
+                names = tuple(map(str, range(shape[0])))
+            for name in (item.slices[z : z + 1] or names or ("",)) if labels else ():
+                with collected(problems):
+                    labels.read(item.image_id, name, shape[1:3])
     if len(shapes) > 1:
         listed = "; ".join(f"{path.name} is {shape} {dtype}" for (shape, dtype), path in shapes.items())
         problems.append(f"{item.pattern}: the slices of a volume must be alike, but {listed}")
     (height, width, channels), _ = next(iter(shapes), ((0, 0, 0), ""))
     return {
         "image_id": item.image_id, "subset": subset, "height": height, "width": width,
-        "depth": max(1, len(item.slices)), "channels": channels, "image": item.pattern,
-        "label": labels.place(item.image_id) if labels else "", "slices": "/".join(item.slices),
+        "depth": max(1, len(names)), "channels": channels, "image": item.pattern,
+        "label": labels.place(item.image_id) if labels else "", "slices": "/".join(names),
         "digest": digest.hexdigest(),
     }  # fmt: skip
+
+
+def _read_through(path: Path, data: "Data", threads: int, digest: "hashlib._Hash") -> tuple[tuple, str]:
+    """The shape (Z, H, W, C) and type of a file of which every segment could be decoded; its bytes go to `digest`."""
+    with open_image(path, data.channels, data.level, threads) as reader:
+        for z in range(reader.shape[0]):
+            for _ in reader.bands(z):
+                pass
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            digest.update(block)
+    return reader.shape, reader.dtype.name
 
 
 def _twice(table: pd.DataFrame) -> list[str]:
@@ -126,6 +147,7 @@ def _join_meta(table: pd.DataFrame, meta: pd.DataFrame, data: "Data", problems: 
     for row in table.itertuples():
         if data.meta and row.image_id not in known:
             problems.append(f"{', '.join(data.meta)}: no row for image {row.image_id!r} ({row.image})")
+    _check_pixel_sizes(table, meta, data, problems)
     own = [c for c in meta.columns if c not in ("_place", data.id, data.rle_column, data.class_column, *COLUMNS)]
     joined = table.merge(meta.rename(columns={data.id: "image_id"})[["image_id", *own]], on="image_id", how="left")
     joined[own] = joined[own].fillna("")
@@ -147,6 +169,21 @@ def _join_meta(table: pd.DataFrame, meta: pd.DataFrame, data: "Data", problems: 
     if data.group is None:
         joined["group"] = joined.image_id
     return joined
+
+
+def _check_pixel_sizes(table: pd.DataFrame, meta: pd.DataFrame, data: "Data", problems: list[str]) -> None:
+    """Every image, test images too, must say its own where `data.pixel_size` names a column."""
+    if data.pixel_size is None:
+        return
+    if data.pixel_size not in meta.columns:
+        problems.append(f"{', '.join(data.meta)}: no column {data.pixel_size!r} (data.pixel_size)")
+        return
+    rows = meta[meta[data.id].isin(table.image_id)]
+    sizes = pd.to_numeric(rows[data.pixel_size], errors="coerce")
+    problems += [
+        f"{row._place}: image {row[data.id]!r} has {data.pixel_size} {row[data.pixel_size]!r}; µm a pixel, above 0, are expected (data.pixel_size)"
+        for _, row in rows[~(sizes > 0) | np.isinf(sizes)].iterrows()
+    ]
 
 
 def _key(named: dict, column: str) -> str:

@@ -20,8 +20,8 @@ class Item(NamedTuple):
 
 
 def files_of(source: Path, pattern: str, slices: tuple[str, ...]) -> list[Path]:
-    """The files of a pattern whose image_id is filled in."""
-    if not slices:
+    """The files of a pattern whose image_id is filled in: one a slice, or one that holds them all."""
+    if "{slice}" not in pattern:
         return [source / pattern]
     return [source / pattern.replace("{slice}", name) for name in slices]
 

@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from tessera.data.pixels import PixelStore, downscale
+from tessera.data.pixels import PixelStore
+from tessera.data.resampling import resample_pixels
 from tessera.errors import InputError
 
 SIDE = 32  # px of the grey thumbnail
@@ -79,14 +80,10 @@ def hash_images(store: PixelStore, image_ids: list[str]) -> pd.Series:
 def thumbnail(store: PixelStore, image_id: str) -> np.ndarray:
     """The middle slice (32, 32) in 0…255, grey; read in bands, so that memory grows little with the image."""
     depth, height, width = store.shape(image_id)
-    rows = SIDE if height * width <= READ else max(1, SIDE * READ // (height * width))  # of the thumbnail a band
-    bands = []
-    for first in range(0, SIDE, rows):
-        last = min(first + rows, SIDE)
-        top, bottom = height * first // SIDE, height * last // SIDE
-        band = store.read_window(image_id, depth // 2, top, 0, bottom - top, width)
-        bands.append(downscale(band, (last - first, SIDE)).mean(2))
-    return np.concatenate(bands)
+    step = max(1, READ // width)
+    bands = ((y, store.read_window(image_id, depth // 2, y, 0, step, width)) for y in range(0, height, step))
+    rows = [band for _, band in resample_pixels(bands, (height, width), (SIDE, SIDE))]
+    return np.concatenate(rows).mean(2)
 
 
 def alike(hashes: np.ndarray, distance: int) -> np.ndarray:

@@ -17,17 +17,18 @@ def grid(length: int, size: int, stride: int) -> list[int]:
 def index_slice(labels: np.ndarray, size: int, stride: int) -> pd.DataFrame:
     """Candidate patches of a label slice (H, W), columns y, x, valid_fraction, positive_fraction.
 
+    labels: an array, or what gives rows of one by slicing; at most `size` rows are held at once.
     Fractions: valid of the patch's pixels, positive of its valid pixels. Patches without a valid pixel are left out.
     """
-    valid, positive = _integral(labels != IGNORE), _integral(labels == 1)
+    starts = np.array(grid(labels.shape[1], size, stride))
+    ends = np.minimum(starts + size, labels.shape[1])
     rows = []
     for y in grid(labels.shape[0], size, stride):
-        for x in grid(labels.shape[1], size, stride):
-            window = (y, x, min(y + size, labels.shape[0]), min(x + size, labels.shape[1]))
-            counted = _sum(valid, *window)
-            area = (window[2] - y) * (window[3] - x)
-            if counted:
-                rows.append((y, x, counted / area, _sum(positive, *window) / counted))
+        window = labels[y : min(y + size, labels.shape[0])]
+        valid, positive = (_sums(mask, starts, ends) for mask in (window != IGNORE, window == 1))
+        for i in np.flatnonzero(valid):
+            area = len(window) * (ends[i] - starts[i])
+            rows.append((y, int(starts[i]), float(valid[i] / area), float(positive[i] / valid[i])))
     return pd.DataFrame(rows, columns=COLUMNS[2:])
 
 
@@ -38,9 +39,7 @@ def drop_empty(patches: pd.DataFrame, keep: float, seed: int) -> pd.DataFrame:
     return patches.drop(index=dropped).reset_index(drop=True)
 
 
-def _integral(mask: np.ndarray) -> np.ndarray:
-    return np.pad(mask.cumsum(0, dtype=np.int64).cumsum(1), ((1, 0), (1, 0)))
-
-
-def _sum(integral: np.ndarray, y0: int, x0: int, y1: int, x1: int) -> int:
-    return int(integral[y1, x1] - integral[y0, x1] - integral[y1, x0] + integral[y0, x0])
+def _sums(mask: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    """How many pixels of a mask (h, W) lie in each range of columns start…end."""
+    columns = np.concatenate([[0], mask.sum(0, dtype=np.int64).cumsum()])
+    return columns[ends] - columns[starts]

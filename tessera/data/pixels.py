@@ -7,12 +7,12 @@ a window is read without decoding. `/<image_id>/truth` holds labels at the origi
 import os
 from pathlib import Path
 
-import cv2
 import h5py
 import numpy as np
 
 from tessera.errors import InputError
-from tessera.tasks import IGNORE
+
+TRUTH_ROWS = 128  # of a chunk of `truth`
 
 
 class PixelStore:
@@ -43,6 +43,10 @@ class PixelStore:
             raise InputError(f"{self.path}: holds no image {image_id!r}; rerun `dvc repro tile`")
         return self.file[image_id]["pixels"].shape[:3]
 
+    def scale(self, image_id: str) -> float:
+        """Working px per original px."""
+        return float(self.file[image_id].attrs["scale"])
+
     def read_window(self, image_id: str, z: int, y: int, x: int, height: int, width: int) -> np.ndarray:
         """Pixels (h, w, C) of a slice; z beyond the volume is its last slice, a window beyond the image is cut."""
         pixels = self.file[image_id]["pixels"]
@@ -69,37 +73,18 @@ class PixelStore:
 def create_image(
     file: h5py.File, image_id: str, shape: tuple[int, int, int, int], original: tuple[int, int], labelled: bool
 ) -> h5py.Group:
-    """Makes the datasets of an image, shape (Z, H, W, C) at working scale; original is its (height, width)."""
+    """Makes the datasets of an image, shape (Z, H, W, C) at working scale; original is its (height, width).
+
+    Pixels and labels have their place in the file at once, so that other processes can fill it.
+    """
     group = file.create_group(image_id)
-    group.create_dataset("pixels", shape, np.uint8)
+    placed = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    placed.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
+    placed.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
+    group.create_dataset("pixels", shape, np.uint8, dcpl=placed)
     if labelled:
-        group.create_dataset("labels", shape[:3], np.uint8)
+        group.create_dataset("labels", shape[:3], np.uint8, dcpl=placed)
     if labelled and tuple(shape[1:3]) != tuple(original):
-        group.create_dataset(
-            "truth", (shape[0], *original), np.uint8, chunks=(1, *original), compression="gzip", compression_opts=1
-        )
+        chunks = (1, min(TRUTH_ROWS, original[0]), original[1])
+        group.create_dataset("truth", (shape[0], *original), np.uint8, chunks=chunks, compression="gzip")
     return group
-
-
-def working_size(height: int, width: int, scale: float) -> tuple[int, int]:
-    """The (height, width) of an image at the working scale, at least 1 px."""
-    return max(1, round(height * scale)), max(1, round(width * scale))
-
-
-def downscale(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Averages pixels (H, W, C) over areas to `size` (height, width)."""
-    if pixels.shape[:2] == tuple(size):
-        return pixels
-    pixels = cv2.resize(np.ascontiguousarray(pixels), size[::-1], interpolation=cv2.INTER_AREA)
-    return pixels.reshape(*size, -1)
-
-
-def downscale_labels(labels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Labels (H, W) at `size`: positive where at least half of the covered valid area is; ignored where most of it is."""
-    if labels.shape == tuple(size):
-        return labels
-    area = {"dsize": size[::-1], "interpolation": cv2.INTER_AREA}
-    positive = cv2.resize((labels == 1).astype(np.float32), **area)
-    ignored = cv2.resize((labels == IGNORE).astype(np.float32), **area)
-    small = (positive >= 0.5 * (1 - ignored)).astype(np.uint8)
-    return np.where(ignored > 0.5, np.uint8(IGNORE), small)

@@ -1,67 +1,109 @@
-"""Raw images → tiles.h5 and the index of candidate patches; holds one slice of one image at a time."""
+"""Raw images → tiles.h5 and the index of candidate patches; memory does not grow with the images."""
 
+import functools
 import hashlib
 import json
-from collections.abc import Iterator
+import operator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import h5py
-import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from tessera.data.images import read_image
+from tessera.data.filling import Filled, Job, Shared, count_image, fill_image
 from tessera.data.labelling import READING as LABEL_KEYS
 from tessera.data.labelling import Labels
-from tessera.data.layout import files_of
-from tessera.data.manifest import TRAIN, slice_names
-from tessera.data.patches import COLUMNS, drop_empty, index_slice
-from tessera.data.pixels import create_image, downscale, downscale_labels, working_size
-from tessera.data.scaling import measure
+from tessera.data.manifest import TRAIN
+from tessera.data.patches import COLUMNS, drop_empty
+from tessera.data.pixels import create_image
+from tessera.data.pool import ordered
+from tessera.data.regions import Place
+from tessera.data.resampling import working_size
+from tessera.data.scaling import Counts, Scaling, measure
 
 if TYPE_CHECKING:
     from tessera.params import Data, Tile
 
-_READING = {"channels", *LABEL_KEYS}
+_READING = {"channels", "level", "pixel_size", *LABEL_KEYS}
+_SHARE = 2**26  # pixel values that are worth a process of their own
 
 
-def write_tiles(manifest: pd.DataFrame, data: "Data", tile: "Tile", path: Path) -> pd.DataFrame:
-    """Writes every image of the manifest into the pixel store at `path`; returns the patches of training images."""
-    labels = Labels.open(data, [])
-    patches = [pd.DataFrame(columns=COLUMNS)]
+class Tiled(NamedTuple):
+    """The candidate patches of training images, and by image_id the Dice that no prediction at this scale can exceed."""
+
+    patches: pd.DataFrame
+    ceilings: pd.Series  # empty at scale 1
+
+
+def write_tiles(manifest: pd.DataFrame, data: "Data", tile: "Tile", path: Path, threads: int = 1) -> Tiled:
+    """Writes every image of the manifest into the pixel store at `path`, with up to `threads` cores.
+
+    Raises InputError naming an image that cannot be read.
+    """
+    path.unlink(missing_ok=True)  # the processes of a killed run may still hold the old file
+    jobs = _lay_out(manifest, data, tile, path)
+    values = [job.row.depth * job.row.height * job.row.width * job.row.channels for job in jobs]
+    processes = max(1, min(threads, len(jobs), sum(values) // _SHARE))
+    shared = Shared(data, tile, path, Labels.open(data, []), max(1, threads // processes))
+    if tile.scaling == "dataset":
+        shared = shared._replace(scaling=_measure_all(jobs, shared, processes))
+    patches, ceilings, done = [pd.DataFrame(columns=COLUMNS)], {}, 0
+    with (
+        h5py.File(path, "r+") as file,
+        tqdm(desc="tile", total=sum(values), unit="B", unit_scale=True, disable=None) as bar,
+    ):
+        if processes == 1:
+            shared = shared._replace(report=bar.update)
+        for number, filled in enumerate(ordered(fill_image, shared, jobs, processes)):
+            job, done = jobs[number], done + values[number]
+            _describe(file[job.row.image_id], job, filled, scale_of(job.row, data, tile))
+            patches += filled.patches
+            if filled.truth:
+                common, both = filled.overlap
+                ceilings[job.row.image_id] = common / both if both else 1.0
+            bar.set_postfix_str(f"{(number + 1) / max(bar.format_dict['elapsed'], 1e-3):.2f} images/s", refresh=False)
+            bar.update(done - bar.n)
+    return Tiled(drop_empty(_concat(patches), tile.keep_empty, seed=0), pd.Series(ceilings, dtype=float))
+
+
+def scale_of(row: pd.Series, data: "Data", tile: "Tile") -> float:
+    """Working px per original px of an image: the same for all, or such that its working px measure `tile.pixel_size`."""
+    return tile.scale if tile.pixel_size is None else float(row[data.pixel_size]) / tile.pixel_size
+
+
+def _lay_out(manifest: pd.DataFrame, data: "Data", tile: "Tile", path: Path) -> list[Job]:
+    """Makes the file with a place for every image."""
+    jobs = []
     with h5py.File(path, "w") as file:
         file.attrs["digest"] = _digest(manifest, data, tile)
-        for _, row in tqdm(manifest.iterrows(), desc="tile", unit="image", total=len(manifest), disable=None):
-            patches += _write_image(file, row, data, tile, labels if row.subset == TRAIN else None)
-    return drop_empty(_concat(patches), tile.keep_empty, seed=0)
+        for _, row in manifest.iterrows():
+            size = working_size(row.height, row.width, scale_of(row, data, tile))
+            shape, labelled = (row.depth, *size, row.channels), row.subset == TRAIN
+            group = create_image(file, row.image_id, shape, (row.height, row.width), labelled)
+            jobs.append(Job(row, Place.of(group["pixels"]), Place.of(group["labels"]) if labelled else None))
+    return jobs
 
 
-def _write_image(
-    file: h5py.File, row: pd.Series, data: "Data", tile: "Tile", labels: Labels | None
-) -> list[pd.DataFrame]:
-    """Writes one image or volume; returns the candidate patches of each labelled slice."""
-    scaling = measure(_slices(row, data), tile.percentiles)
-    original = (row.height, row.width)
-    size = working_size(*original, tile.scale)
-    group = create_image(file, row.image_id, (row.depth, *size, row.channels), original, labels is not None)
-    group.attrs.update(black=scaling.black, white=scaling.white, height=row.height, width=row.width, scale=tile.scale)
-    patches = []
-    for z, (pixels, name) in enumerate(zip(_slices(row, data), slice_names(row) or ("",), strict=True)):
-        group["pixels"][z] = downscale(scaling.apply(pixels), size)
-        if labels:
-            truth = labels.read(row.image_id, name, original)
-            working = downscale_labels(truth, size)
-            group["labels"][z] = working
-            if "truth" in group:
-                group["truth"][z] = truth
-            patches.append(index_slice(working, tile.size, tile.stride).assign(image_id=row.image_id, z=z)[COLUMNS])
-    return patches
+def _measure_all(jobs: list[Job], shared: Shared, processes: int) -> Scaling:
+    """One scaling for the data set, from its training images: it must fit images that nobody has seen yet."""
+    rows = [job.row for job in jobs if job.row.subset == TRAIN]
+
+    def count_all(uppers: tuple[int, ...] = ()) -> Counts:
+        counted = ordered(count_image, shared, [(row, uppers) for row in rows], processes)
+        return functools.reduce(operator.add, tqdm(counted, "measure", len(rows), unit="image", disable=None))
+
+    return measure(count_all, shared.tile.percentiles)
 
 
-def _slices(row: pd.Series, data: "Data") -> Iterator[np.ndarray]:
-    for path in files_of(Path(data.source), row.image, slice_names(row)):
-        yield read_image(path, data.channels)
+def _describe(group: h5py.Group, job: Job, filled: Filled, scale: float) -> None:
+    """Records how the pixels were made, and writes the truth where it differs from the labels."""
+    black, white = zip(*filled.scalings, strict=True)
+    if len(set(filled.scalings)) == 1:
+        black, white = black[0], white[0]
+    group.attrs.update(black=black, white=white, height=job.row.height, width=job.row.width, scale=scale)
+    for z, y, chunk in filled.truth:
+        group["truth"].id.write_direct_chunk((z, y, 0), chunk)
 
 
 def _concat(patches: list[pd.DataFrame]) -> pd.DataFrame:

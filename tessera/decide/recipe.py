@@ -29,10 +29,10 @@ def build_recipe(
         "task": data.task, "classes": data.classes,
         "input": {
             "channels": data.channels, "count": channels,
-            "to_8_bit": "8-bit as it is; else black and white at these percentiles of the image, linear between",
-            "percentiles": tile.percentiles, "mean": mean, "std": std,
+            "to_8_bit": "8-bit as it is; else black and white at these percentiles of each `over`, linear between",
+            "percentiles": tile.percentiles, "over": tile.scaling, "mean": mean, "std": std,
         },
-        "scale": tile.scale,
+        "scale": tile.scale, "pixel_size": tile.pixel_size,
         "models": {
             name: {key: getattr(models[name], key) for key in _NETWORK}
             | {"weight": weight, "checkpoints": [f"{name}/fold_{fold}.safetensors" for fold in folds]}

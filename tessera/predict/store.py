@@ -10,6 +10,7 @@ from typing import NamedTuple
 import h5py
 import numpy as np
 
+from tessera.data.resampling import enlarge, source_span
 from tessera.errors import InputError
 
 CHUNK = 256
@@ -30,14 +31,9 @@ class Plane(NamedTuple):
     @property
     def crop(self) -> tuple[int, int, int, int]:
         """(top, left, height, width) in working px of all that reading the item at the original resolution needs."""
-        spans = []
-        for start, end, length, working in (
-            (self.y0, self.y1, self.height, self.rows),
-            (self.x0, self.x1, self.width, self.columns),
-        ):
-            first, last, _ = _neighbours(np.array([start, end - 1]), length, working)
-            spans.append((int(first[0]), int(last[1]) + 1))
-        return spans[0][0], spans[1][0], spans[0][1] - spans[0][0], spans[1][1] - spans[1][0]
+        top, bottom = source_span(self.y0, self.y1, self.height, self.rows)
+        left, right = source_span(self.x0, self.x1, self.width, self.columns)
+        return top, left, bottom - top, right - left
 
 
 class ProbabilityStore:
@@ -62,17 +58,12 @@ class ProbabilityStore:
         depth = z - int(group.attrs["z0"])
         if not 0 <= depth < group[views[0]].shape[1]:
             raise InputError(f"{self.path}: {item!r} has no slice {z}; it was made from other parts: rerun `dvc repro`")
+        first, last = source_span(plane.y0 + start, plane.y0 + end, plane.height, plane.rows)
         top, left, _, _ = plane.crop
-        upper, lower, share = _neighbours(np.arange(start, end) + plane.y0, plane.height, plane.rows)
-        first, last = int(upper.min()), int(lower.max()) + 1
         band = sum(group[view][:, depth, first - top : last - top].astype(np.float32) for view in views)
-        band = band / np.float32(len(views))
-        if plane[4:6] == plane[6:]:
-            return band[:, : end - start, : plane.x1 - plane.x0]
-        share = share[:, None]
-        band = band[:, upper - first] * (1 - share) + band[:, lower - first] * share
-        before, behind, share = _neighbours(np.arange(plane.x0, plane.x1), plane.width, plane.columns)
-        return band[:, :, before - left] * (1 - share) + band[:, :, behind - left] * share
+        rows, columns = (plane.y0 + start, plane.y0 + end), (plane.x0, plane.x1)
+        size, working = (plane.height, plane.width), (plane.rows, plane.columns)
+        return enlarge(band / np.float32(len(views)), (first, left), rows, columns, size, working)
 
 
 def create_item(
@@ -86,10 +77,3 @@ def create_item(
     for view in views:
         group.create_dataset(view, shape, np.uint8, chunks=chunks, compression="gzip", compression_opts=1)
     return group
-
-
-def _neighbours(places: np.ndarray, length: int, working: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """For pixels of an axis of `length`: the two working pixels around each centre, and the share of the second."""
-    centres = np.clip((places + 0.5) * (working / length) - 0.5, 0, working - 1)
-    first = np.floor(centres).astype(int)
-    return first, np.minimum(first + 1, working - 1), (centres - first).astype(np.float32)

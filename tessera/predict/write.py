@@ -11,9 +11,7 @@ from tessera.predict.predictor import Predictor
 from tessera.predict.store import Plane, create_item
 
 
-def write_predictions(
-    path: Path, predictor: Predictor, store: PixelStore, items: pd.DataFrame, scale: float, about: dict
-) -> None:
+def write_predictions(path: Path, predictor: Predictor, store: PixelStore, items: pd.DataFrame, about: dict) -> None:
     """Predicts every item and writes a store at `path`.
 
     items: item, its box (image_id, z0 … x1, original px), and the image's original height, width. about: attributes of
@@ -29,7 +27,7 @@ def write_predictions(
             plane = Plane(row.y0, row.y1, row.x0, row.x1, row.height, row.width, *store.shape(row.image_id)[1:])
             depths = (row.z0, row.z1)
             group = create_item(file, row.item, row.image_id, depths, plane, views, predictor.task.channels)
-            group.attrs["scale"] = scale
+            group.attrs["scale"] = store.scale(row.image_id)
             for depth, maps in enumerate(predictor.slices(store, row.image_id, *depths, plane.crop)):
                 for view in views:
                     group[view][:, depth] = maps[view]

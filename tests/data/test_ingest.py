@@ -2,8 +2,11 @@ import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pandas as pd
 import pytest
+import tifffile
 
 from tessera.data.ingest import build_manifest
 from tessera.data.manifest import read_manifest, row_ids, write_manifest
@@ -46,6 +49,43 @@ def test_the_manifest_survives_its_file_with_the_users_columns(competition: Comp
     pd.testing.assert_frame_equal(found, rows[found.columns], check_dtype=False)
     assert {"patient", "organ"} <= set(found.columns)
     assert read_manifest(tmp_path / "manifest.csv", "test").image_id.tolist() == ["t"]
+
+
+def test_every_image_needs_its_pixel_size(competition: Competition) -> None:
+    data = competition("masks", pixel_size="um")
+    meta = Path(data.source) / "meta.csv"
+    with pytest.raises(InputError, match=r"meta\.csv: no column 'um' \(data\.pixel_size\)"):
+        build_manifest(data)
+    meta.write_text("id,patient,organ,um\na,p,k,0.5\nb,q,k,\nc,r,k,-1\nt,s,k,wide\n")
+    with pytest.raises(InputError) as error:
+        build_manifest(data)
+    for said in ("line 3: image 'b' has um ''", "line 4: image 'c' has um '-1'", "line 5: image 't' has um 'wide'"):
+        assert f"meta.csv {said}; µm a pixel, above 0" in str(error.value)
+
+
+def test_a_volume_in_one_file_names_its_slices_by_number(competition: Competition) -> None:
+    data = competition("masks", train_images="vol/{image_id}.tif", train_masks="m/{image_id}/{slice}.png", channels="grey", test_images=None, sample_submission=None, meta=[], group=None, stratum=None)  # fmt: skip
+    source = Path(data.source)
+    (source / "vol").mkdir()
+    (source / "m/v").mkdir(parents=True)
+    pixels = np.zeros((12, 20, 30), np.uint16)
+    tifffile.imwrite(source / "vol/v.tif", pixels, photometric="minisblack")
+    for z in range(12):
+        cv2.imwrite(str(source / f"m/v/{z}.png"), np.zeros((20, 30), np.uint8))
+    row = build_manifest(data).iloc[0]
+    assert (row.depth, row.height, row.width, row.slices) == (12, 20, 30, "/".join(map(str, range(12))))
+    assert row_ids(row)[:2] == ["v_0", "v_1"]
+    assert row.digest == hashlib.sha256((source / "vol/v.tif").read_bytes()).hexdigest()
+    (source / "m/v/11.png").unlink()
+    with pytest.raises(InputError, match=r"1 problem\(s\)\n.*m/v/11\.png"):
+        build_manifest(data)
+
+
+def test_a_file_a_slice_holds_one_slice(competition: Competition) -> None:
+    data = competition("volumes")
+    tifffile.imwrite(Path(data.source) / "train/a/2.tif", np.zeros((3, 24, 40), np.uint16), photometric="minisblack")
+    with pytest.raises(InputError, match=r"train/a/2\.tif: holds 3 slices; a pattern with \{slice\} expects"):
+        build_manifest(data)
 
 
 def test_the_template_is_the_sample_submission_in_its_own_order(competition: Competition) -> None:

@@ -1,17 +1,28 @@
+import os
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pandas as pd
 import pytest
+import tifffile
 
 from tessera import rle
+from tessera.data import tiling
 from tessera.data.images import read_image
 from tessera.data.ingest import build_manifest
-from tessera.data.pixels import PixelStore, downscale, downscale_labels, working_size
-from tessera.data.scaling import measure
-from tessera.data.tiling import write_tiles
+from tessera.data.pixels import PixelStore
+from tessera.data.readers import base, tiff
+from tessera.data.resampling import enlarge, working_size
+from tessera.data.scaling import count, measure
+from tessera.data.tiling import Tiled, write_tiles
+from tessera.errors import InputError
 from tessera.params import Data, Tile
 
 Competition = Callable[..., Data]
@@ -19,8 +30,12 @@ TILE = {"scale": 1.0, "size": 16, "stride": 8, "keep_empty": 0.5}
 
 
 def _tiles(data: Data, path: Path, **changes: object) -> tuple[PixelStore, pd.DataFrame]:
-    patches = write_tiles(build_manifest(data), data, Tile(**TILE | changes), path)
+    patches = _write(data, path, **changes).patches
     return PixelStore(path), patches
+
+
+def _write(data: Data, path: Path, threads: int = 1, **changes: object) -> Tiled:
+    return write_tiles(build_manifest(data), data, Tile(**TILE | changes), path, threads)
 
 
 @pytest.mark.parametrize("kind", ["volumes", "masks"])
@@ -47,7 +62,7 @@ def test_pixels_are_the_images_brought_to_8_bit_by_the_whole_volume(competition:
     store, _ = _tiles(data, tmp_path / "t.h5")
     for name, subset in (("a", "train"), ("t", "test")):
         slices = [read_image(Path(data.source) / subset / name / f"{z}.tif", "grey") for z in (2, 10)]
-        scaling = measure(slices, (0.5, 99.5))
+        scaling = measure(partial(count, slices), (0.5, 99.5))
         np.testing.assert_array_equal(store.file[name]["pixels"][:], np.stack([scaling.apply(s) for s in slices]))
 
 
@@ -97,23 +112,6 @@ def test_patch_fractions_are_those_of_the_stored_labels(competition: Competition
         assert row.positive_fraction == pytest.approx((labels == 1).sum() / (labels != 255).sum())
 
 
-@pytest.mark.parametrize("channels", [1, 3, 4, 5, 9])
-def test_downscaling_averages_whole_areas_of_every_channel(channels: int) -> None:
-    pixels = np.random.default_rng(0).integers(0, 256, (12, 20, channels), np.uint8)
-    expected = pixels.reshape(6, 2, 10, 2, channels).mean((1, 3))
-    np.testing.assert_allclose(downscale(pixels, (6, 10)), expected, atol=0.51)
-    assert downscale(pixels, (12, 20)) is pixels
-
-
-def test_a_working_label_follows_the_majority_of_its_valid_area() -> None:
-    blocks = {  # four pixels → one
-        (0, 0, 0, 0): 0, (1, 0, 0, 0): 0, (1, 1, 0, 0): 1, (1, 1, 1, 1): 1,
-        (255, 255, 255, 255): 255, (255, 255, 255, 1): 255, (255, 255, 1, 0): 1, (255, 255, 0, 0): 0, (255, 1, 0, 0): 0,
-    }  # fmt: skip
-    labels = np.concatenate([np.array(block, np.uint8).reshape(2, 2) for block in blocks], axis=1)
-    assert downscale_labels(labels, (1, len(blocks))).tolist() == [list(blocks.values())]
-
-
 def test_a_stack_is_its_slices_clamped_at_both_ends(pixel_store: Callable[..., PixelStore]) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (4, 8, 9, 2), np.uint8)
     store = pixel_store({"v": pixels})
@@ -129,3 +127,153 @@ def test_every_label_of_the_store_is_0_1_or_255(competition: Competition, tmp_pa
     store, _ = _tiles(competition("masks"), tmp_path / "t.h5", scale=scale)
     for name in "abc":
         assert set(np.unique(store.file[name]["labels"][:])) <= {0, 1, 255}
+
+
+@pytest.mark.parametrize("kind", ["volumes", "masks"])
+@pytest.mark.parametrize("changes", [{}, {"scale": 0.5}, {"scaling": "dataset"}], ids=str)
+def test_several_processes_write_the_bytes_of_one(
+    competition: Competition, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, changes: dict
+) -> None:
+    data = competition(kind)
+    one = _write(data, tmp_path / "one.h5", **changes)
+    monkeypatch.setattr(tiling, "_SHARE", 1)
+    several = _write(data, tmp_path / "several.h5", threads=3, **changes)
+    assert (tmp_path / "one.h5").read_bytes() == (tmp_path / "several.h5").read_bytes()
+    pd.testing.assert_frame_equal(one.patches, several.patches)
+    pd.testing.assert_series_equal(one.ceilings, several.ceilings)
+
+
+def test_the_processes_end_with_a_killed_parent(tmp_path: Path) -> None:
+    code = "from tessera.data.pool import ordered; import os, time\n"
+    code += "list(ordered(lambda shared, job: print(os.getpid(), flush=True) or time.sleep(99), None, range(2), 2))"
+    parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    workers = [int(parent.stdout.readline()) for _ in range(2)]
+    parent.send_signal(signal.SIGKILL)
+    parent.wait()
+    deadline = time.monotonic() + 10
+    while any(_lives(worker) for worker in workers):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def _lives(process: int) -> bool:
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        try:
+            os.kill(process, 0)
+        except ProcessLookupError:
+            return False
+        return True
+
+
+def test_an_image_that_cannot_be_read_is_named_from_a_process_too(
+    competition: Competition, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = competition("masks")
+    manifest = build_manifest(data)
+    (Path(data.source) / "train/b.png").write_bytes((Path(data.source) / "train/a.png").read_bytes())
+    monkeypatch.setattr(tiling, "_SHARE", 1)
+    for threads in (1, 2):
+        with pytest.raises(
+            InputError, match=r"train/b\.png: has shape \(1, 24, 40, 3\), the manifest says \(1, 33, 20, 3\)"
+        ):
+            write_tiles(manifest, data, Tile(**TILE), tmp_path / "t.h5", threads)
+
+
+def _volume_files(data: Data, suffix: str) -> Data:
+    """The same volumes, each in one file: slices are then named by their numbers."""
+    source = Path(data.source)
+    for folder in [*source.glob("train/*"), *source.glob("test/*")]:
+        pixels = np.stack([read_image(folder / f"{z}.tif", "grey")[..., 0] for z in (2, 10)])
+        path = folder.with_suffix(suffix)
+        np.save(path, pixels) if suffix == ".npy" else tifffile.imwrite(path, pixels, photometric="minisblack")
+    for name in ("train.csv", "sample.csv"):
+        text = (source / name).read_text()
+        (source / name).write_text(text.replace("_2,", "_0,").replace("_10,", "_1,"))
+    changes = {f"{subset}_images": f"{subset}/{{image_id}}{suffix}" for subset in ("train", "test")}
+    return data.model_copy(update=changes)
+
+
+@pytest.mark.parametrize("suffix", [".tif", ".npy"])
+@pytest.mark.parametrize("scaling", ["slice", "volume", "dataset"])
+def test_a_volume_in_one_file_is_as_its_slices(
+    competition: Competition, tmp_path: Path, suffix: str, scaling: str
+) -> None:
+    data = competition("volumes")
+    folders, _ = _tiles(data, tmp_path / "folders.h5", scaling=scaling)
+    files, _ = _tiles(_volume_files(data, suffix), tmp_path / "files.h5", scaling=scaling)
+    for name in "abct":
+        for key in folders.file[name]:
+            np.testing.assert_array_equal(folders.file[name][key][:], files.file[name][key][:])
+
+
+def test_the_scaling_is_that_of_the_slice_the_volume_or_all_training_images(
+    competition: Competition, tmp_path: Path
+) -> None:
+    data = competition("volumes")
+    slices = {name: [read_image(path, "grey") for path in (Path(data.source) / f"{folder}/{name}/{z}.tif" for z in (2, 10))] for name, folder in (("a", "train"), ("b", "train"), ("c", "train"), ("t", "test"))}  # fmt: skip
+    expected = {
+        "slice": [measure(partial(count, [pixels]), (0.5, 99.5)) for pixels in slices["t"]],
+        "volume": [measure(partial(count, slices["t"]), (0.5, 99.5))] * 2,
+        "dataset": [measure(partial(count, [*slices["a"], *slices["b"], *slices["c"]]), (0.5, 99.5))] * 2,
+    }
+    for over, scalings in expected.items():
+        store, _ = _tiles(data, tmp_path / f"{over}.h5", scaling=over)
+        attributes = store.file["t"].attrs
+        for z, scaling in enumerate(scalings):
+            np.testing.assert_array_equal(store.file["t"]["pixels"][z], scaling.apply(slices["t"][z]))
+            assert (np.resize(attributes["black"], 2)[z], np.resize(attributes["white"], 2)[z]) == scaling
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_a_large_image_is_written_by_bands(
+    competition: Competition, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, threads: int
+) -> None:
+    for module in (base, tiff):
+        monkeypatch.setattr(module, "BAND_BYTES", 700)
+    data = competition("masks", train_images="train/{image_id}.tif", test_images=None, sample_submission=None)
+    for name in "abc":
+        pixels = read_image(Path(data.source) / f"train/{name}.png", "rgb")
+        tifffile.imwrite(
+            Path(data.source) / f"train/{name}.tif", pixels, photometric="rgb", tile=(16, 16), compression="zlib"
+        )
+    _write(data, tmp_path / "bands.h5", threads, scale=0.5)
+    monkeypatch.undo()
+    _write(data, tmp_path / "whole.h5", scale=0.5)
+    assert (tmp_path / "bands.h5").read_bytes() == (tmp_path / "whole.h5").read_bytes()
+
+
+def test_each_image_has_its_own_scale_where_the_pixel_size_is_given(competition: Competition, tmp_path: Path) -> None:
+    data = competition("masks", pixel_size="um")
+    (Path(data.source) / "meta.csv").write_text("id,patient,organ,um\na,p,k,0.5\nb,q,k,0.25\nc,r,k,1\nt,s,k,0.4\n")
+    store, patches = _tiles(data, tmp_path / "t.h5", scale=None, pixel_size=0.5)
+    shapes = {name: (store.scale(name), store.shape(name)) for name in "abct"}
+    assert shapes == {
+        "a": (1.0, (1, 24, 40)), "b": (0.5, (1, 16, 10)), "c": (2.0, (1, 80, 48)), "t": (0.8, (1, 25, 30)),
+    }  # fmt: skip
+    assert "truth" not in store.file["a"]
+    for name in "bc":
+        assert store.read_truth(name, 0).shape == (store.file[name].attrs["height"], store.file[name].attrs["width"])
+    assert set(patches.image_id) == set("abc")
+
+
+def test_the_ceiling_is_the_dice_of_the_truth_after_the_way_there_and_back(
+    competition: Competition, tmp_path: Path
+) -> None:
+    data = competition("masks")
+    mask = np.zeros((33, 20), np.uint8)
+    mask[8:24, 4:16] = 1  # whole blocks survive
+    cv2.imwrite(str(Path(data.source) / "masks/b.png"), mask)
+    cv2.imwrite(str(Path(data.source) / "masks/a.png"), np.zeros((24, 40), np.uint8))
+    ceilings = _write(data, tmp_path / "t.h5", scale=0.5).ceilings
+    assert ceilings["a"] == 1.0
+    assert ceilings["b"] > 0.9
+    store = PixelStore(tmp_path / "t.h5")
+    for name in "bc":
+        truth = store.read_truth(name, 0)
+        size, working = truth.shape, store.shape(name)[1:]
+        labels = (store.read_labels(name, 0, (0, 0, *working)) == 1).astype(np.float32)
+        found = (enlarge(labels[None], (0, 0), (0, size[0]), (0, size[1]), size, working)[0] >= 0.5) & (truth != 255)
+        assert ceilings[name] == pytest.approx(2 * (found & (truth == 1)).sum() / (found.sum() + (truth == 1).sum()))
+    assert _write(data, tmp_path / "t.h5", scale=1.0).ceilings.empty

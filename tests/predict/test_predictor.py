@@ -124,14 +124,14 @@ def test_predictions_written_twice_are_the_same_bytes(
     )
     for name in ("one.h5", "two.h5"):
         predictor = _predictor([Pointwise(2)], model(), views=["identity", "flip_v"])
-        write_predictions(tmp_path / name, predictor, store, items, 0.5, {"model": "m", "fold": 3})
+        write_predictions(tmp_path / name, predictor, store, items, {"model": "m", "fold": 3})
     assert (tmp_path / "one.h5").read_bytes() == (tmp_path / "two.h5").read_bytes()
     with h5py.File(tmp_path / "one.h5") as file:
         assert dict(file.attrs) == {"model": "m", "fold": 3}
         assert set(file) == {"small", "odd@1-3"}
         item = file["odd@1-3"]
         assert {key: item.attrs[key] for key in ("image_id", "z0", "height", "width", "scale")} == {
-            "image_id": "odd", "z0": 1, "height": 142, "width": 100, "scale": 0.5,
+            "image_id": "odd", "z0": 1, "height": 142, "width": 100, "scale": 1.0,
         }  # fmt: skip
         for depth, maps in enumerate(predictor.slices(store, "odd", 1, 3)):
             for view in ("identity", "flip_v"):

@@ -1,0 +1,167 @@
+"""TIFF: the file's own strips or tiles, band by band, each decoded once; raw ones are memory-mapped."""
+
+import functools
+import itertools
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import tifffile
+
+from tessera.data.readers.base import BAND_BYTES, Band, Channels, Reader
+from tessera.data.readers.colours import colours_of
+from tessera.errors import InputError
+
+
+class TiffReader(Reader):
+    """The first series of a TIFF: an image, or a volume of pages, whose axes come from the file's tags."""
+
+    def __init__(self, path: Path, channels: Channels, level: int, threads: int):
+        self._tiff = _open(path)
+        try:
+            self._series = _level(path, self._tiff, level)
+            self._page = self._series.keyframe
+            self._colours = colours_of(self._page, path)
+            depth, self._numbers = _pages(path, self._series)
+        except InputError:
+            self._tiff.close()
+            raise
+        count = self._colours.channels * self._numbers.shape[1]
+        super().__init__(
+            path, (depth, self._page.imagelength, self._page.imagewidth, count), self._colours.dtype, channels
+        )
+        self._threads = ThreadPoolExecutor(threads) if threads > 1 else None
+
+    def close(self) -> None:
+        self._tiff.close()
+        if self._threads:
+            self._threads.shutdown()
+
+    def _bands(self, z: int) -> Iterator[Band]:
+        """The pages that hold the channels of slice z go side by side: all have the same segments."""
+        for parts in zip(*(self._page_bands(int(number)) for number in self._numbers[z]), strict=True):
+            y = parts[0][0]
+            yield y, parts[0][1] if len(parts) == 1 else np.concatenate([rows for _, rows in parts], axis=2)
+
+    def _page_bands(self, number: int) -> Iterator[Band]:
+        try:
+            if self._series.dataoffset is None and self._series.pages[number] is None:
+                raise InputError(
+                    f"{self.path}: page {number + 1} lies in another file; give a folder with a file a slice"
+                )
+            if self._page.is_final:
+                bands = self._raw_bands(self._offset(number))
+            else:
+                bands = self._decoded_bands(self._series.pages[number])
+            for y, rows in bands:
+                yield y, self._colours.convert(rows)
+        except InputError:
+            raise
+        except Exception as error:  # tifffile and its codecs raise many kinds; each means the file is broken
+            raise _damaged(self.path, error) from None
+
+    def _offset(self, number: int) -> int:
+        """Where the raw bytes of a page begin: some writers give only the first page of a stack its own header."""
+        if self._series.dataoffset is not None:
+            return self._series.dataoffset + number * self._page.nbytes
+        return self._series.pages[number].dataoffsets[0]
+
+    def _raw_bands(self, offset: int) -> Iterator[Band]:
+        """A map of its own for every band: what the band touched leaves memory with it."""
+        page = self._page
+        dtype = page.dtype.newbyteorder(self._tiff.byteorder)
+        step = max(1, BAND_BYTES // (page.nbytes // page.imagelength))
+        for y in range(0, page.imagelength, step):
+            pixels = np.memmap(self.path, dtype, "r", offset, page.shape)
+            pixels = np.moveaxis(pixels, 0, 2) if page.axes == "SYX" else pixels.reshape(*pixels.shape[:2], -1)
+            yield y, pixels[y : y + step]
+
+    def _decoded_bands(self, page: tifffile.TiffPage) -> Iterator[Band]:
+        """Bands of one row of tiles, or of as many strips as fit."""
+        key = self._page
+        tall = min(key.tilelength if key.is_tiled else key.rowsperstrip, key.imagelength)
+        across = -(-key.imagewidth // key.tilewidth) if key.is_tiled else 1
+        down = -(-key.imagelength // tall)
+        planes = key.samplesperpixel if key.planarconfig == 2 else 1
+        self._check(page, planes * down * across)
+        step = max(1, BAND_BYTES // (tall * key.nbytes // key.imagelength))
+        for first in range(0, down, step):
+            last = min(first + step, down)
+            indices = [
+                (plane * down + row) * across + column
+                for plane in range(planes)
+                for row in range(first, last)
+                for column in range(across)
+            ]
+            y = first * tall
+            band = np.empty((min(last * tall, key.imagelength) - y, key.imagewidth, key.samplesperpixel), key.dtype)
+            for segment, (plane, _, top, left, _), (_, rows, columns, samples) in self._segments(page, indices):
+                place = band[top - y :, left:, plane:][:rows, :columns, :samples]
+                # a sparse file leaves out segments of zeros; what a tile has beyond the image's edge is padding
+                place[:] = 0 if segment is None else segment[0, : place.shape[0], : place.shape[1]]
+            yield y, band
+
+    def _check(self, page: tifffile.TiffPage, count: int) -> None:
+        """Raises InputError where segments are missing from the index or end beyond the file."""
+        listed, size = min(len(page.dataoffsets), len(page.databytecounts)), self._tiff.filehandle.size
+        if listed < count:
+            raise InputError(f"{self.path}: is truncated ({listed} of {count} segments are listed)")
+        end = max(np.add(page.dataoffsets[:count], page.databytecounts[:count]))
+        if end > size:
+            raise InputError(f"{self.path}: is truncated (its segments end at byte {end} of {size})")
+
+    def _segments(self, page: tifffile.TiffPage, indices: list[int]) -> Iterator[tuple]:
+        """Decoded segments (1, h, w, samples) or None, their (plane, depth, y, x, 0), and their shapes."""
+        stored = self._tiff.filehandle.read_segments(
+            [page.dataoffsets[i] for i in indices], [page.databytecounts[i] for i in indices], indices
+        )
+        decode = functools.partial(self._page.decode, jpegtables=page.jpegtables, jpegheader=self._page.jpegheader)
+        return (
+            self._threads.map(decode, *zip(*stored, strict=True))
+            if self._threads
+            else itertools.starmap(decode, stored)
+        )
+
+
+def _open(path: Path) -> tifffile.TiffFile:
+    try:
+        return tifffile.TiffFile(path, _multifile=False)  # the pages of another file would be read twice
+    except OSError:
+        raise
+    except Exception as error:
+        raise _damaged(path, error) from None
+
+
+def _level(path: Path, tiff: tifffile.TiffFile, level: int) -> tifffile.TiffPageSeries:
+    try:
+        levels = tiff.series[0].levels
+    except Exception as error:
+        raise _damaged(path, error) from None
+    if level >= len(levels):
+        raise InputError(f"{path}: has {len(levels)} level(s), data.level {level} is none of 0…{len(levels) - 1}")
+    return levels[level]
+
+
+def _pages(path: Path, series: tifffile.TiffPageSeries) -> tuple[int, np.ndarray]:
+    """The depth, and the numbers (Z, pages a slice) of the pages that hold a slice's channels."""
+    page = series.keyframe
+    if page.axes not in ("YX", "YXS", "SYX"):
+        raise InputError(f"{path}: its tiles are blocks of several slices (axes {page.axes}); save it slice by slice")
+    count = len(series.axes) - len(page.axes)
+    outer = [(axis, size) for axis, size in zip(series.axes[:count], series.shape[:count], strict=True) if size > 1]
+    channels = [i for i, (axis, _) in enumerate(outer) if axis in "CS"]
+    depths = [i for i, (axis, _) in enumerate(outer) if axis not in "CS"]
+    if len(depths) > 1 or len(channels) > 1:
+        raise InputError(
+            f"{path}: holds axes {series.axes} of shape {series.shape}; one of depth and one of channels can be read, "
+            "beside Y and X: split it"
+        )
+    sizes = [size for _, size in outer]
+    depth = outer[depths[0]][1] if depths else 1
+    numbers = np.arange(np.prod(sizes, dtype=int)).reshape(sizes)
+    return depth, np.transpose(numbers, depths + channels).reshape(depth, -1)
+
+
+def _damaged(path: Path, error: Exception) -> InputError:
+    return InputError(f"{path}: is truncated or no valid TIFF ({type(error).__name__}: {error})")
