@@ -139,13 +139,13 @@ class Fold(Section):
     buffer: int = Field(ge=0)  # unit part: between training and another fold; slices and original px
     seed: Seed
     strata: Annotated[list[str], AfterValidator(_unique)] = ["stratum"]  # manifest columns, the most important first
-    positive_bins: int = Field(
-        ge=1, default=1
-    )  # maker stratified: bins of the positive share, a last stratum; 1 is off
+    positive_bins: int = Field(ge=1, default=1)  # maker stratified: of the positive share, as a last stratum; 1 is off
     given: str | None = None  # maker given: a csv in data.source (columns data.id and fold), or a manifest column
     blocks: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]] | None = None  # maker blocks: rows, columns
-    near: int | None = Field(ge=0, le=12, default=None)  # near-duplicates: hashes differ in at most so many of 64 bits
-    allow: list[tuple[str, str]] = []  # pairs of near-duplicates that a person has found to be none
+    near: int | None = Field(
+        ge=0, le=12, default=None
+    )  # look-alikes differ in at most so many of 64 bits; null: not sought
+    allow: list[tuple[str, str]] = []  # look-alikes, pairs of ids, that a person has reviewed
 
     @property
     def maker_name(self) -> str:

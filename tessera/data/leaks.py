@@ -8,7 +8,7 @@ from tessera.data.boxes import holders
 from tessera.data.likeness import near_duplicates
 from tessera.data.manifest import TEST, TRAIN
 from tessera.data.pixels import PixelStore
-from tessera.errors import InputError, raise_problems
+from tessera.errors import raise_problems
 
 if TYPE_CHECKING:
     from tessera.params import Fold
@@ -80,11 +80,9 @@ def _absent_strata(joined: pd.DataFrame, fold: "Fold") -> tuple[list[str], list[
     problems, notes = [], []
     unit = {"image": "domain" if fold.maker_name == "domains" else "group", "part": None}[fold.unit]
     for column in fold.strata:
-        if column not in joined.columns:
-            raise InputError(f"fold.strata: the manifest has no column {column!r}; it has {', '.join(joined.columns)}")
-        for value, rows in joined[joined[column].astype(str) != ""].groupby(column):
+        for value, rows in joined.groupby(joined[column].astype(str)):
             absent = sorted(set(range(fold.count)) - set(rows.fold))
-            if not absent:
+            if not absent or value == "":  # unknown
                 continue
             have = rows[unit].nunique() if unit else len(rows)
             said = f"{column} {value!r} is absent from fold {', '.join(map(str, absent))}: {have} {unit or 'part'}(s) have it"

@@ -13,6 +13,7 @@ from tessera.data.makers.stratified import make_stratified
 from tessera.data.makers.strips import make_strips
 from tessera.data.makers.z_blocks import make_z_blocks
 from tessera.data.manifest import TRAIN
+from tessera.errors import InputError
 
 if TYPE_CHECKING:
     from tessera.params import Data, Fold
@@ -32,4 +33,7 @@ def make_folds(manifest: pd.DataFrame, patches: pd.DataFrame, fold: "Fold", data
     train = manifest[manifest.subset == TRAIN].sort_values("image_id", ignore_index=True)
     if fold.given and fold.given.endswith(".csv"):
         train = train.assign(**{fold.given: read_given(Path(data.source) / fold.given, data.id, train.image_id)})
+    for column in fold.strata:
+        if column not in train.columns:
+            raise InputError(f"fold.strata: the manifest has no column {column!r}; it has {', '.join(train.columns)}")
     return MAKERS[fold.maker_name](train, patches, fold)[[*BOX, "fold"]]

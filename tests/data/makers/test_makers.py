@@ -78,6 +78,12 @@ def test_several_strata_are_spread_evenly_together() -> None:
     assert set(joined.groupby(["fold", "stratum", "domain"]).size()) == {2}
 
 
+@pytest.mark.parametrize("maker", [{}, {"maker": "domains"}])
+def test_a_stratum_that_is_no_column_is_named(maker: dict) -> None:
+    with pytest.raises(InputError, match="fold.strata: the manifest has no column 'organ'; it has image_id"):
+        _make(_manifest(), _fold(strata=["organ"], **maker))
+
+
 def test_a_combination_that_is_too_rare_counts_by_its_first_stratum() -> None:
     manifest = _manifest(groups=12, each=1).assign(own=[f"o{n}" for n in range(14)])  # each image its own stratum
     joined = _make(manifest, _fold(strata=["stratum", "own"])).merge(manifest, on="image_id")
@@ -194,7 +200,7 @@ def test_strips_cut_the_longer_side() -> None:
     manifest = pd.DataFrame(
         [("tall", "train", 90, 60, 4), ("wide", "train", 10, 31, 1)],
         columns=["image_id", "subset", "height", "width", "depth"],
-    )
+    ).assign(stratum="")
     parts = _make(manifest, _fold("part", maker="strips")).set_index(["image_id", "fold"])[BOUNDS]
     assert parts.loc["tall"].to_numpy().tolist() == [[0, 4, y, y + 30, 0, 60] for y in (0, 30, 60)]
     assert parts.loc["wide"].to_numpy().tolist() == [[0, 1, 0, 10, *x] for x in ((0, 10), (10, 20), (20, 31))]
