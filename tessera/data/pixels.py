@@ -1,7 +1,8 @@
 """data/tiles.h5: every image's pixels at the working scale, and its labels.
 
-`/<image_id>/pixels` (Z, H, W, C) and `/<image_id>/labels` (Z, H, W) are uint8, contiguous, not compressed, so that
-a window is read without decoding. `/<image_id>/truth` holds labels at the original resolution where scale ≠ 1.
+`/<image_id>/pixels` (Z, H, W, C) and `/<image_id>/labels` (Z, H, W), of several classes (Z, H, W, K), are uint8,
+contiguous, not compressed, so that a window is read without decoding. `/<image_id>/truth` holds labels at the original
+resolution where scale ≠ 1.
 """
 
 import os
@@ -60,21 +61,22 @@ class PixelStore:
         return np.concatenate([self.read_window(image_id, depth, *window) for depth in depths], axis=2)
 
     def read_labels(self, image_id: str, z: int, window: tuple[int, int, int, int]) -> np.ndarray:
-        """Labels (h, w) uint8 of a slice at the working scale."""
+        """Labels (h, w) or (h, w, K) uint8 of a slice at the working scale."""
         y, x, height, width = window
         return self.file[image_id]["labels"][z, y : y + height, x : x + width]
 
     def read_truth(self, image_id: str, z: int) -> np.ndarray:
-        """Labels (H, W) uint8 of a slice at the original resolution."""
+        """Labels (H, W) or (H, W, K) uint8 of a slice at the original resolution."""
         group = self.file[image_id]
         return group["truth" if "truth" in group else "labels"][z]
 
 
 def create_image(
-    file: h5py.File, image_id: str, shape: tuple[int, int, int, int], original: tuple[int, int], labelled: bool
+    file: h5py.File, image_id: str, shape: tuple[int, int, int, int], original: tuple[int, int], classes: int
 ) -> h5py.Group:
     """Makes the datasets of an image, shape (Z, H, W, C) at working scale; original is its (height, width).
 
+    classes: of its labels; 0 where it has none.
     Pixels and labels have their place in the file at once, so that other processes can fill it.
     """
     group = file.create_group(image_id)
@@ -82,9 +84,10 @@ def create_image(
     placed.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
     placed.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
     group.create_dataset("pixels", shape, np.uint8, dcpl=placed)
-    if labelled:
-        group.create_dataset("labels", shape[:3], np.uint8, dcpl=placed)
-    if labelled and tuple(shape[1:3]) != tuple(original):
-        chunks = (1, min(TRUTH_ROWS, original[0]), original[1])
-        group.create_dataset("truth", (shape[0], *original), np.uint8, chunks=chunks, compression="gzip")
+    planes = (classes,) if classes > 1 else ()
+    if classes:
+        group.create_dataset("labels", (*shape[:3], *planes), np.uint8, dcpl=placed)
+    if classes and tuple(shape[1:3]) != tuple(original):
+        chunks = (1, min(TRUTH_ROWS, original[0]), original[1], *planes)
+        group.create_dataset("truth", (shape[0], *original, *planes), np.uint8, chunks=chunks, compression="gzip")
     return group
