@@ -14,14 +14,14 @@ from tessera.decide.honest import evaluate
 from tessera.decide.recipe import build_recipe
 from tessera.decide.search import Search, simplex
 from tessera.decide.thresholds import offer_strata, score_curves
-from tessera.metrics.counts import DiceScore
+from tessera.metrics.counts import FScore
 from tessera.params import load_params
 from tessera.tasks import build_task
 
 
 def main() -> None:
     params = load_params()
-    tune, score = params.tune, DiceScore(params.score.average, params.score.empty)
+    tune, score = params.tune, FScore(params.score.average, params.score.empty)
     manifest, parts = read_manifest(paths.MANIFEST), read_folds(paths.FOLDS)
     stores = {model: {fold: paths.oof(model, fold) for fold in params.fold.run} for model in tune.ensemble}
     declared = [paths.oof(model, fold) for model in params.train.models for fold in params.fold.run]

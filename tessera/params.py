@@ -5,6 +5,7 @@ params.yaml. What only changes speed (device, workers, …) comes from TESSERA_*
 """
 
 import difflib
+import re
 import typing
 from pathlib import Path
 from typing import Annotated, Literal
@@ -41,8 +42,20 @@ class Sample(Section):
     seed: Seed
 
 
+PATTERNS = {  # what may stand for names in them
+    "train_images": ["{image_id}", "{slice}", "{group}"],
+    "test_images": ["{image_id}", "{slice}", "{group}"],
+    "train_masks": ["{image_id}", "{slice}"],
+    "train_polygons": ["{image_id}", "{slice}"],
+    "valid_masks": ["{image_id}", "{slice}"],
+}
+
+
 class Data(Section):
-    """The raw layout. Patterns are relative to `source`; {image_id} and, in volumes, {slice} stand for names."""
+    """The raw layout. Patterns are relative to `source`; {image_id} and, in volumes, {slice} stand for names.
+
+    Those of images may hold {group}, the name of the image's group, and * for any part of a name.
+    """
 
     source: str
     task: Literal["binary", "multilabel"]
@@ -69,7 +82,7 @@ class Data(Section):
     meta: list[str] = []  # csv files with a row an image
     id: str = "id"  # the column of ids, in every csv
     id_ending: str = ""  # what ids of csv files have behind the image_id, as ".jpg"
-    group: str | None = None
+    group: str | None = None  # a column of meta; or {group} in the patterns of images
     stratum: str | None = None
     domain: str | None = None
     pixel_size: str | None = None  # the column with each image's own µm per pixel
@@ -87,10 +100,6 @@ class Data(Section):
             raise ValueError(f"positive and ignore are both {self.positive}")
         if (self.mask_kind == "colour") != bool(self.colours):
             raise ValueError(f"mask_kind colour goes with a table of colours; mask_kind is {self.mask_kind}")
-        for key in ("train_images", "test_images", "train_masks", "train_polygons", "valid_masks"):
-            pattern = getattr(self, key)
-            if pattern is not None and pattern.count("{image_id}") != 1 and not pattern.endswith(".jsonl"):
-                raise ValueError(f"{key} must hold {{image_id}} once, got {pattern!r}")
         meanings = (*self.classes, "background", "ignore")
         for key, table in (("colours", self.colours), ("class_names", self.class_names)):
             for name, meaning in table.items():
@@ -98,6 +107,26 @@ class Data(Section):
                     raise ValueError(f"{key} says {name!r} is {meaning!r}; it may be {', '.join(meanings)}")
         if not self.meta and (self.group or self.stratum or self.domain or self.pixel_size):
             raise ValueError("group, stratum, domain and pixel_size are columns of `meta`, which is empty")
+        return self
+
+    @model_validator(mode="after")
+    def _patterns(self) -> "Data":
+        for key, known in PATTERNS.items():
+            pattern = getattr(self, key) or "{image_id}"
+            fields = re.findall(r"\{\w*\}", pattern)
+            if fields.count("{image_id}") != 1 and not pattern.endswith(".jsonl"):
+                raise ValueError(f"{key} must hold {{image_id}} once, got {pattern!r}")
+            for field in fields:
+                if field not in known or fields.count(field) > 1:
+                    raise ValueError(
+                        f"{key} may hold {', '.join(known)}, each once, and * for the rest; got {pattern!r}"
+                    )
+            if "**" in pattern and "{group}" in known:
+                raise ValueError(
+                    f"{key}: a * stands for a part of one name, write */* for two folders; got {pattern!r}"
+                )
+            if "{group}" in fields and self.group:
+                raise ValueError(f"{key} names the group, and so does group: {self.group}; give one of them")
         return self
 
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from tessera.deliver.dialects.rle_csv import RleCsv
 from tessera.errors import InputError
-from tessera.metrics.counts import DiceScore, count
+from tessera.metrics.counts import FScore, count
 
 
 def table(scores: dict) -> str:
@@ -30,7 +30,7 @@ def table(scores: dict) -> str:
 
 
 def solution_score(
-    submission: Path, solution: Path, dialect: RleCsv, shapes: dict[str, tuple[int, int]], score: DiceScore
+    submission: Path, solution: Path, dialect: RleCsv, shapes: dict[str, tuple[int, int]], score: FScore
 ) -> float:
     """The score of a submission against a solution file of the same dialect."""
     truth = dict(dialect.read(solution, shapes))

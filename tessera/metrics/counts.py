@@ -24,7 +24,7 @@ def dice(counts: np.ndarray, empty: float) -> np.ndarray:
     return np.where(total > 0, 2 * true_positive / np.where(total > 0, total, 1), empty)
 
 
-class DiceScore(NamedTuple):
+class FScore(NamedTuple):
     """How the Dice of many rows (images or slices) is aggregated; always the mean over classes.
 
     pooled: one Dice a class over all pixels of all rows. per_image: the mean of the rows' Dice. Either is a

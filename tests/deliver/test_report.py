@@ -16,7 +16,7 @@ from tessera.decide.thresholds import score_curves
 from tessera.deliver.plots import BEST, LONG_SIDE, WORST, gallery, picture
 from tessera.deliver.report import build_page, summarize_strata
 from tessera.errors import InputError
-from tessera.metrics.counts import DiceScore, dice
+from tessera.metrics.counts import FScore, dice
 from tessera.predict.store import Plane, create_item
 from tessera.tasks import Binary
 
@@ -75,7 +75,7 @@ class Run:
         self.evidence = Evidence(rows, stores, ["identity"], PixelStore(folder / "tiles.h5"), Binary(["vessel"]))
 
     def scores(self) -> dict:
-        search = Search(self.evidence, simplex(2, 0.5), True, [0, 4], DiceScore("pooled", 1.0))
+        search = Search(self.evidence, simplex(2, 0.5), True, [0, 4], FScore("pooled", 1.0))
         ensemble = evaluate(search, None, 100, 0)
         return {
             "score": {"metric": "dice", "average": "pooled", "empty": 1.0, "direction": "max"},

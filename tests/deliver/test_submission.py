@@ -15,7 +15,7 @@ from tessera.decide.search import Search, simplex
 from tessera.deliver.dialects.build import build_dialect
 from tessera.deliver.submission import check_score, masks, rows_asked_for, shapes_of
 from tessera.errors import InputError
-from tessera.metrics.counts import DiceScore
+from tessera.metrics.counts import FScore
 from tessera.params import Data
 from tessera.predict.store import Plane, create_item
 from tessera.tasks import Binary
@@ -117,7 +117,7 @@ def test_both_scores_equal_the_submission_read_back(
     pixel_store: Callable[..., PixelStore], tmp_path: Path, parts: pd.DataFrame, average: str
 ) -> None:
     evidence = _evidence(parts, pixel_store, tmp_path)
-    score = DiceScore(average, 1.0)
+    score = FScore(average, 1.0)
     said = evaluate(Search(evidence, simplex(2, 0.25), True, [0, 4], score), None, 100, 0)
     final = dict.fromkeys(evidence.rows.row_id, Decision(**said["decision"]))
     crossed = {row_id: Decision(**one["decision"]) for one in said["holdouts"] for row_id in one["rows"]}

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from tessera.metrics.counts import DiceScore, count, dice
+from tessera.metrics.counts import FScore, count, dice
 
 
 def _random(seed: int, shape: tuple[int, ...] = (2, 9, 7)) -> tuple[np.ndarray, ...]:
@@ -36,9 +36,9 @@ def test_dice_of_nothing_is_the_declared_score(empty: float) -> None:
 
 def test_pooled_and_per_image_on_hand_numbers() -> None:
     rows = np.array([[[1, 0, 0]], [[1, 4, 4]], [[0, 0, 0]]])  # Dice 1, 0.2 and nothing
-    assert DiceScore("pooled", 1.0).of(rows) == pytest.approx(4 / 12)
-    assert DiceScore("per_image", 1.0).of(rows) == pytest.approx((1 + 0.2 + 1) / 3)
-    assert DiceScore("per_image", 0.0).of(rows) == pytest.approx((1 + 0.2 + 0) / 3)
+    assert FScore("pooled", 1.0).of(rows) == pytest.approx(4 / 12)
+    assert FScore("per_image", 1.0).of(rows) == pytest.approx((1 + 0.2 + 1) / 3)
+    assert FScore("per_image", 0.0).of(rows) == pytest.approx((1 + 0.2 + 0) / 3)
 
 
 @pytest.mark.parametrize(
@@ -46,13 +46,13 @@ def test_pooled_and_per_image_on_hand_numbers() -> None:
 )
 def test_classes_are_averaged_last(average: str, expected: float) -> None:
     rows = np.array([[[1, 0, 0], [0, 0, 0]], [[1, 2, 2], [0, 3, 3]]])
-    assert DiceScore(average, 1.0).of(rows) == pytest.approx(expected)
+    assert FScore(average, 1.0).of(rows) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("average", ["pooled", "per_image"])
 def test_statistics_add_up_over_rows(average: str) -> None:
     rows = np.random.default_rng(0).integers(0, 9, (6, 2, 3))
-    score = DiceScore(average, 1.0)
+    score = FScore(average, 1.0)
     halves = score.statistics(rows[:2]).sum(0) + score.statistics(rows[2:]).sum(0)
     assert score.finish(halves).mean() == pytest.approx(score.of(rows))
     by_hand = [dice(row, 1.0).mean() for row in rows] if average == "per_image" else dice(rows.sum(0), 1.0)
