@@ -1,7 +1,6 @@
 """TIFF: the file's own strips or tiles, band by band, each decoded once; raw ones are memory-mapped."""
 
 import functools
-import itertools
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,6 +11,8 @@ import tifffile
 from tessera.data.readers.base import BAND_BYTES, Band, Channels, Reader
 from tessera.data.readers.colours import colours_of
 from tessera.errors import InputError
+
+_READ_BYTES = 2**22  # of compressed segments in memory at once
 
 
 class TiffReader(Reader):
@@ -78,29 +79,33 @@ class TiffReader(Reader):
             yield y, pixels[y : y + step]
 
     def _decoded_bands(self, page: tifffile.TiffPage) -> Iterator[Band]:
-        """Bands of one row of tiles, or of as many strips as fit."""
+        """One row of tiles, or as many strips as fit, is decoded into a buffer and handed out in copies of some rows:
+        so a wide image needs no more than its buffer."""
         key = self._page
         tall = min(key.tilelength if key.is_tiled else key.rowsperstrip, key.imagelength)
         across = -(-key.imagewidth // key.tilewidth) if key.is_tiled else 1
         down = -(-key.imagelength // tall)
         planes = key.samplesperpixel if key.planarconfig == 2 else 1
         self._check(page, planes * down * across)
-        step = max(1, BAND_BYTES // (tall * key.nbytes // key.imagelength))
+        row_bytes = key.nbytes // key.imagelength
+        step = max(1, BAND_BYTES // (tall * row_bytes))
+        buffer = np.empty((min(step * tall, key.imagelength), key.imagewidth, key.samplesperpixel), key.dtype)
         for first in range(0, down, step):
-            last = min(first + step, down)
+            rows = range(first, min(first + step, down))
             indices = [
-                (plane * down + row) * across + column
-                for plane in range(planes)
-                for row in range(first, last)
-                for column in range(across)
+                (p * down + row) * across + column for p in range(planes) for row in rows for column in range(across)
             ]
-            y = first * tall
-            band = np.empty((min(last * tall, key.imagelength) - y, key.imagewidth, key.samplesperpixel), key.dtype)
-            for segment, (plane, _, top, left, _), (_, rows, columns, samples) in self._segments(page, indices):
-                place = band[top - y :, left:, plane:][:rows, :columns, :samples]
-                # a sparse file leaves out segments of zeros; what a tile has beyond the image's edge is padding
-                place[:] = 0 if segment is None else segment[0, : place.shape[0], : place.shape[1]]
-            yield y, band
+            top, end = first * tall, min(rows.stop * tall, key.imagelength)
+            self._decode(page, indices, top, buffer)
+            for y in range(top, end, max(1, BAND_BYTES // row_bytes)):
+                yield y, buffer[y - top : min(y - top + max(1, BAND_BYTES // row_bytes), end - top)].copy()
+
+    def _decode(self, page: tifffile.TiffPage, indices: list[int], top: int, buffer: np.ndarray) -> None:
+        """Puts segments where they belong in a buffer (h, W, samples) that begins at row `top`."""
+        for segment, (plane, _, y, x, _), (_, rows, columns, samples) in self._segments(page, indices):
+            place = buffer[y - top :, x:, plane:][:rows, :columns, :samples]
+            # a sparse file leaves out segments of zeros; what a tile has beyond the image's edge is padding
+            place[:] = 0 if segment is None else segment[0, : place.shape[0], : place.shape[1]]
 
     def _check(self, page: tifffile.TiffPage, count: int) -> None:
         """Raises InputError where segments are missing from the index or end beyond the file."""
@@ -114,14 +119,13 @@ class TiffReader(Reader):
     def _segments(self, page: tifffile.TiffPage, indices: list[int]) -> Iterator[tuple]:
         """Decoded segments (1, h, w, samples) or None, their (plane, depth, y, x, 0), and their shapes."""
         stored = self._tiff.filehandle.read_segments(
-            [page.dataoffsets[i] for i in indices], [page.databytecounts[i] for i in indices], indices
-        )
+            [page.dataoffsets[i] for i in indices], [page.databytecounts[i] for i in indices], indices,
+            buffersize=_READ_BYTES, flat=False,
+        )  # fmt: skip
         decode = functools.partial(self._page.decode, jpegtables=page.jpegtables, jpegheader=self._page.jpegheader)
-        return (
-            self._threads.map(decode, *zip(*stored, strict=True))
-            if self._threads
-            else itertools.starmap(decode, stored)
-        )
+        together = self._threads.map if self._threads else map
+        for group in stored:
+            yield from together(decode, *zip(*group, strict=True))
 
 
 def _open(path: Path) -> tifffile.TiffFile:
