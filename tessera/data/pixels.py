@@ -17,7 +17,10 @@ TRUTH_ROWS = 128  # of a chunk of `truth`
 
 
 class PixelStore:
-    """Reads tiles.h5. Each process opens the file for itself: a loader process may not use its parent's handle."""
+    """Reads tiles.h5. Each process opens the file for itself: a loader process may not use its parent's handle.
+
+    Pixels and labels are read through a map of the file: HDF5 fetches 64 KiB for every row of a window.
+    """
 
     def __init__(self, path: Path):
         self.path = path
@@ -28,6 +31,8 @@ class PixelStore:
     def file(self) -> h5py.File:
         if self._file is None or self._process != os.getpid():
             self._file, self._process = h5py.File(self.path, "r"), os.getpid()
+            self._bytes = np.asarray(np.memmap(self.path, np.uint8, "r"))
+            self._arrays: dict[tuple[str, str], np.ndarray] = {}
         return self._file
 
     def __getstate__(self) -> dict:
@@ -40,9 +45,7 @@ class PixelStore:
 
     def shape(self, image_id: str) -> tuple[int, int, int]:
         """(Z, H, W) at the working scale. Raises InputError for an unknown image."""
-        if image_id not in self.file:
-            raise InputError(f"{self.path}: holds no image {image_id!r}; rerun `dvc repro tile`")
-        return self.file[image_id]["pixels"].shape[:3]
+        return self._array(image_id, "pixels").shape[:3]
 
     def scale(self, image_id: str) -> float:
         """Working px per original px."""
@@ -50,20 +53,34 @@ class PixelStore:
 
     def read_window(self, image_id: str, z: int, y: int, x: int, height: int, width: int) -> np.ndarray:
         """Pixels (h, w, C) of a slice; z beyond the volume is its last slice, a window beyond the image is cut."""
-        pixels = self.file[image_id]["pixels"]
-        return pixels[min(max(z, 0), pixels.shape[0] - 1), y : y + height, x : x + width]
+        return self._window(image_id, z, y, x, height, width).copy()
 
     def read_stack(
         self, image_id: str, z: int, slices: int, step: int, window: tuple[int, int, int, int]
     ) -> np.ndarray:
         """A 2.5D stack (h, w, slices·C) around slice z, window = (y, x, height, width); depths are clamped."""
         depths = [z + step * (i - slices // 2) for i in range(slices)]
-        return np.concatenate([self.read_window(image_id, depth, *window) for depth in depths], axis=2)
+        return np.concatenate([self._window(image_id, depth, *window) for depth in depths], axis=2)
 
     def read_labels(self, image_id: str, z: int, window: tuple[int, int, int, int]) -> np.ndarray:
         """Labels (h, w) or (h, w, K) uint8 of a slice at the working scale."""
         y, x, height, width = window
-        return self.file[image_id]["labels"][z, y : y + height, x : x + width]
+        return self._array(image_id, "labels")[z, y : y + height, x : x + width].copy()
+
+    def _window(self, image_id: str, z: int, y: int, x: int, height: int, width: int) -> np.ndarray:
+        pixels = self._array(image_id, "pixels")
+        return pixels[min(max(z, 0), pixels.shape[0] - 1), y : y + height, x : x + width]
+
+    def _array(self, image_id: str, name: str) -> np.ndarray:
+        """A dataset inside the map, read-only."""
+        file, key = self.file, (image_id, name)
+        if key not in self._arrays:
+            if image_id not in file:
+                raise InputError(f"{self.path}: holds no image {image_id!r}; rerun `dvc repro tile`")
+            dataset = file[image_id][name]
+            start = dataset.id.get_offset()
+            self._arrays[key] = self._bytes[start : start + dataset.size].reshape(dataset.shape)
+        return self._arrays[key]
 
     def read_truth(self, image_id: str, z: int) -> np.ndarray:
         """Labels (H, W) or (H, W, K) uint8 of a slice at the original resolution."""
