@@ -21,6 +21,7 @@ from tessera.data.pixels import PixelStore
 from tessera.data.readers import base, tiff
 from tessera.data.resampling import enlarge, working_size
 from tessera.data.scaling import count, measure
+from tessera.data.stacks import Stack
 from tessera.data.tiling import Tiled, write_tiles
 from tessera.errors import InputError
 from tessera.params import Data, Tile
@@ -116,7 +117,7 @@ def test_a_stack_is_its_slices_clamped_at_both_ends(pixel_store: Callable[..., P
     pixels = np.random.default_rng(0).integers(0, 256, (4, 8, 9, 2), np.uint8)
     store = pixel_store({"v": pixels})
     for z in range(4):
-        stack = store.read_stack("v", z, 5, 2, (1, 2, 4, 5))
+        stack = store.read_stack("v", Stack(5, 2).around(z, 4), (1, 2, 4, 5))
         for number, depth in enumerate(range(z - 4, z + 5, 2)):
             expected = pixels[min(max(depth, 0), 3), 1:5, 2:7]
             np.testing.assert_array_equal(stack[..., 2 * number : 2 * number + 2], expected)
