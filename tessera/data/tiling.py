@@ -30,7 +30,8 @@ _SHARE = 2**26  # pixel values that are worth a process of their own
 
 
 class Tiled(NamedTuple):
-    """The candidate patches of training images, and by image_id the Dice that no prediction at this scale can exceed."""
+    """The candidate patches of training images, and by image_id the Dice of their truth after the way to the working
+    scale and back: what a model that learns its labels perfectly reaches."""
 
     patches: pd.DataFrame
     ceilings: pd.Series  # empty at scale 1
