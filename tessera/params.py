@@ -58,8 +58,8 @@ class Data(Section):
     """
 
     source: str
-    task: Literal["binary"]
-    classes: Annotated[list[Name], Field(min_length=1, max_length=1)]
+    task: Literal["binary", "multilabel"]
+    classes: Annotated[list[Name], Field(min_length=1), AfterValidator(_unique)]
     channels: Literal["grey", "rgb", "all"]
     train_images: str
     test_images: str | None = None
@@ -94,6 +94,8 @@ class Data(Section):
     def _contradictions(self) -> "Data":
         if (self.train_masks, self.train_rle, self.train_polygons).count(None) != 2:
             raise ValueError("give exactly one of train_masks, train_rle and train_polygons")
+        if (self.task == "binary") != (len(self.classes) == 1):
+            raise ValueError(f"task binary goes with one class, multilabel with several; classes are {self.classes}")
         if self.positive == self.ignore:
             raise ValueError(f"positive and ignore are both {self.positive}")
         if (self.mask_kind == "colour") != bool(self.colours):

@@ -1,7 +1,8 @@
 """data/tiles.h5: every image's pixels at the working scale, and its labels.
 
-`/<image_id>/pixels` (Z, H, W, C) and `/<image_id>/labels` (Z, H, W) are uint8, contiguous, not compressed, so that
-a window is read without decoding. `/<image_id>/truth` holds labels at the original resolution where scale ≠ 1.
+`/<image_id>/pixels` (Z, H, W, C) and `/<image_id>/labels` (Z, H, W), of several classes (Z, H, W, K), are uint8,
+contiguous, not compressed, so that a window is read without decoding. `/<image_id>/truth` holds labels at the original
+resolution where scale ≠ 1.
 """
 
 import os
@@ -16,7 +17,10 @@ TRUTH_ROWS = 128  # of a chunk of `truth`
 
 
 class PixelStore:
-    """Reads tiles.h5. Each process opens the file for itself: a loader process may not use its parent's handle."""
+    """Reads tiles.h5. Each process opens the file for itself: a loader process may not use its parent's handle.
+
+    Pixels and labels are read through a map of the file: HDF5 fetches 64 KiB for every row of a window.
+    """
 
     def __init__(self, path: Path):
         self.path = path
@@ -27,6 +31,8 @@ class PixelStore:
     def file(self) -> h5py.File:
         if self._file is None or self._process != os.getpid():
             self._file, self._process = h5py.File(self.path, "r"), os.getpid()
+            self._bytes = np.asarray(np.memmap(self.path, np.uint8, "r"))
+            self._arrays: dict[tuple[str, str], np.ndarray] = {}
         return self._file
 
     def __getstate__(self) -> dict:
@@ -39,9 +45,7 @@ class PixelStore:
 
     def shape(self, image_id: str) -> tuple[int, int, int]:
         """(Z, H, W) at the working scale. Raises InputError for an unknown image."""
-        if image_id not in self.file:
-            raise InputError(f"{self.path}: holds no image {image_id!r}; rerun `dvc repro tile`")
-        return self.file[image_id]["pixels"].shape[:3]
+        return self._array(image_id, "pixels").shape[:3]
 
     def scale(self, image_id: str) -> float:
         """Working px per original px."""
@@ -49,32 +53,47 @@ class PixelStore:
 
     def read_window(self, image_id: str, z: int, y: int, x: int, height: int, width: int) -> np.ndarray:
         """Pixels (h, w, C) of a slice; z beyond the volume is its last slice, a window beyond the image is cut."""
-        pixels = self.file[image_id]["pixels"]
-        return pixels[min(max(z, 0), pixels.shape[0] - 1), y : y + height, x : x + width]
+        return self._window(image_id, z, y, x, height, width).copy()
 
     def read_stack(
         self, image_id: str, z: int, slices: int, step: int, window: tuple[int, int, int, int]
     ) -> np.ndarray:
         """A 2.5D stack (h, w, slices·C) around slice z, window = (y, x, height, width); depths are clamped."""
         depths = [z + step * (i - slices // 2) for i in range(slices)]
-        return np.concatenate([self.read_window(image_id, depth, *window) for depth in depths], axis=2)
+        return np.concatenate([self._window(image_id, depth, *window) for depth in depths], axis=2)
 
     def read_labels(self, image_id: str, z: int, window: tuple[int, int, int, int]) -> np.ndarray:
-        """Labels (h, w) uint8 of a slice at the working scale."""
+        """Labels (h, w) or (h, w, K) uint8 of a slice at the working scale."""
         y, x, height, width = window
-        return self.file[image_id]["labels"][z, y : y + height, x : x + width]
+        return self._array(image_id, "labels")[z, y : y + height, x : x + width].copy()
+
+    def _window(self, image_id: str, z: int, y: int, x: int, height: int, width: int) -> np.ndarray:
+        pixels = self._array(image_id, "pixels")
+        return pixels[min(max(z, 0), pixels.shape[0] - 1), y : y + height, x : x + width]
+
+    def _array(self, image_id: str, name: str) -> np.ndarray:
+        """A dataset inside the map, read-only."""
+        file, key = self.file, (image_id, name)
+        if key not in self._arrays:
+            if image_id not in file:
+                raise InputError(f"{self.path}: holds no image {image_id!r}; rerun `dvc repro tile`")
+            dataset = file[image_id][name]
+            start = dataset.id.get_offset()
+            self._arrays[key] = self._bytes[start : start + dataset.size].reshape(dataset.shape)
+        return self._arrays[key]
 
     def read_truth(self, image_id: str, z: int) -> np.ndarray:
-        """Labels (H, W) uint8 of a slice at the original resolution."""
+        """Labels (H, W) or (H, W, K) uint8 of a slice at the original resolution."""
         group = self.file[image_id]
         return group["truth" if "truth" in group else "labels"][z]
 
 
 def create_image(
-    file: h5py.File, image_id: str, shape: tuple[int, int, int, int], original: tuple[int, int], labelled: bool
+    file: h5py.File, image_id: str, shape: tuple[int, int, int, int], original: tuple[int, int], classes: int
 ) -> h5py.Group:
     """Makes the datasets of an image, shape (Z, H, W, C) at working scale; original is its (height, width).
 
+    classes: of its labels; 0 where it has none.
     Pixels and labels have their place in the file at once, so that other processes can fill it.
     """
     group = file.create_group(image_id)
@@ -82,9 +101,10 @@ def create_image(
     placed.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
     placed.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
     group.create_dataset("pixels", shape, np.uint8, dcpl=placed)
-    if labelled:
-        group.create_dataset("labels", shape[:3], np.uint8, dcpl=placed)
-    if labelled and tuple(shape[1:3]) != tuple(original):
-        chunks = (1, min(TRUTH_ROWS, original[0]), original[1])
-        group.create_dataset("truth", (shape[0], *original), np.uint8, chunks=chunks, compression="gzip")
+    planes = (classes,) if classes > 1 else ()
+    if classes:
+        group.create_dataset("labels", (*shape[:3], *planes), np.uint8, dcpl=placed)
+    if classes and tuple(shape[1:3]) != tuple(original):
+        chunks = (1, min(TRUTH_ROWS, original[0]), original[1], *planes)
+        group.create_dataset("truth", (shape[0], *original, *planes), np.uint8, chunks=chunks, compression="gzip")
     return group

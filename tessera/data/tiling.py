@@ -80,7 +80,7 @@ def _lay_out(manifest: pd.DataFrame, data: "Data", tile: "Tile", path: Path) -> 
         for _, row in manifest.iterrows():
             size = working_size(row.height, row.width, scale_of(row, data, tile))
             shape, labelled = (row.depth, *size, row.channels), row.subset == TRAIN
-            group = create_image(file, row.image_id, shape, (row.height, row.width), labelled)
+            group = create_image(file, row.image_id, shape, (row.height, row.width), len(data.classes) * labelled)
             jobs.append(Job(row, Place.of(group["pixels"]), Place.of(group["labels"]) if labelled else None))
     return jobs
 
@@ -103,7 +103,7 @@ def _describe(group: h5py.Group, job: Job, filled: Filled, scale: float) -> None
         black, white = black[0], white[0]
     group.attrs.update(black=black, white=white, height=job.row.height, width=job.row.width, scale=scale)
     for z, y, chunk in filled.truth:
-        group["truth"].id.write_direct_chunk((z, y, 0), chunk)
+        group["truth"].id.write_direct_chunk((z, y, *[0] * (group["truth"].ndim - 2)), chunk)
 
 
 def _concat(patches: list[pd.DataFrame]) -> pd.DataFrame:

@@ -127,7 +127,7 @@ def gallery(evidence: Evidence, scores: dict) -> tuple[list[Row], list[Row]]:
 def _shown(evidence: Evidence, decisions: dict[str, Decision], row: int, score: float) -> Row:
     about = evidence.rows.loc[row]
     _, *working = evidence.pixels.shape(about.image_id)
-    original = evidence.pixels.read_truth(about.image_id, about.z).shape
+    original = evidence.pixels.read_truth(about.image_id, about.z).shape[:2]
     y, x = (start * side // length for start, side, length in zip((about.y0, about.x0), working, original, strict=True))
     height, width = (
         -(-length * side // whole)

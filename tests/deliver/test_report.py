@@ -63,7 +63,7 @@ class Run:
                 labels = np.zeros((2, 40, 56), np.uint8)
                 labels[:, 8 : 12 + 4 * number, 8:40] = 1
                 labels[1, :, 50:] = 255
-                image = create_image(tiles, name, (2, 40, 56, 1), (40, 56), labelled=True)
+                image = create_image(tiles, name, (2, 40, 56, 1), (40, 56), classes=1)
                 image["pixels"][:] = random.integers(0, 255, (2, 40, 56, 1))
                 image["labels"][:] = labels
                 for file in files:
