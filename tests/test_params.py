@@ -56,6 +56,8 @@ WRONG = [
     ({"fold": [1]}, ["fold", "dictionary"]),
     ({"fold.unit": "patch"}, ["fold.unit = 'patch'", "'image' or 'part'"]),
     ({"score.metric": "iou"}, ["score.metric = 'iou'", "'dice'"]),
+    ({"score.beta": 0.5}, ["score", "beta 0.5 belongs to metric fbeta"]),
+    ({"score.metric": "fbeta", "score.beta": 0}, ["score.beta = 0", "greater than 0"]),
     ({"score.empty": 1.5}, ["score.empty = 1.5", "1"]),
     ({"tile.scale": 0}, ["tile.scale = 0", "0"]),
     ({"tile.scale": 1.5}, ["tile.scale = 1.5", "1"]),

@@ -11,7 +11,9 @@ from tessera.metrics.counts import FScore, count
 
 def table(scores: dict) -> str:
     """A line a model and the ensemble: optimistic and cross-fitted score, interval, what was chosen."""
-    lines = [f"{'':<24}{'optimistic':>11}{'cross-fitted':>14}{'95 % interval':>18}   thresholds, min area"]
+    lines = [
+        f"{scores['score']['name']:<24}{'optimistic':>11}{'cross-fitted':>14}{'95 % interval':>18}   thresholds, min area"
+    ]
     for name, said in [*scores["models"].items(), ("ensemble", scores["ensemble"])]:
         low_high = "–" if not said.get("interval") else "{:.4f}…{:.4f}".format(*said["interval"])
         honest = "–" if said["crossfitted"] is None else f"{said['crossfitted']:.4f}"

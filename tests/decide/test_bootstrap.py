@@ -4,7 +4,7 @@ import pytest
 from tessera.decide.bootstrap import interval, paired_interval, resampled
 from tessera.metrics.counts import FScore
 
-SCORES = [FScore("pooled", 1.0), FScore("per_image", 1.0)]
+SCORES = [FScore("pooled", 1.0), FScore("per_image", 1.0), FScore("pooled", 1.0, 0.5)]
 GROUPS = np.repeat([f"g{number:02d}" for number in range(12)], 3)
 
 

@@ -9,7 +9,7 @@ from tessera.decide.search import Search, best_thresholds, simplex
 from tessera.errors import InputError
 from tessera.metrics.counts import FScore
 
-PER_IMAGE, POOLED = FScore("per_image", 1.0), FScore("pooled", 1.0)
+PER_IMAGE, POOLED, F_HALF = FScore("per_image", 1.0), FScore("pooled", 1.0), FScore("pooled", 1.0, 0.5)
 
 
 # The simplex of weights
@@ -76,7 +76,7 @@ def test_thresholds_of_two_strata_equal_brute_force_over_all_pairs(seed: int) ->
     assert _score_of(statistics, chosen, PER_IMAGE) == pytest.approx(pairs.max(), abs=1e-12)
 
 
-@pytest.mark.parametrize("score", [PER_IMAGE, POOLED])
+@pytest.mark.parametrize("score", [PER_IMAGE, POOLED, F_HALF])
 @pytest.mark.parametrize("seed", range(6))
 def test_thresholds_by_stratum_are_never_below_the_best_common_one(score: FScore, seed: int) -> None:
     statistics = _statistics(score, seed)
@@ -114,7 +114,7 @@ def _planted(memory_evidence: type, thresholds: dict[str, int], seed: int = 0):
     return memory_evidence({"noise": noise[:, None], "good": good[:, None]}, labels, stratum=strata)
 
 
-@pytest.mark.parametrize("score", [PER_IMAGE, POOLED])
+@pytest.mark.parametrize("score", [PER_IMAGE, POOLED, F_HALF])
 def test_planted_thresholds_and_weights_are_found(memory_evidence: type, score: FScore) -> None:
     evidence = _planted(memory_evidence, {"kidney": 70, "liver": 190})
     search = Search(evidence, simplex(2, 0.25), True, [0], score)
@@ -142,7 +142,7 @@ def test_candidates_limit_the_weights(memory_evidence: type) -> None:
     assert search.decide(np.arange(3), alone).weights == {"noise": 1.0, "good": 0.0}
 
 
-@pytest.mark.parametrize("score", [PER_IMAGE, POOLED])
+@pytest.mark.parametrize("score", [PER_IMAGE, POOLED, F_HALF])
 def test_the_decision_scores_best_of_all_thresholds_and_areas(memory_evidence: type, score: FScore) -> None:
     rng = np.random.default_rng(0)
     labels = rng.choice(np.array([0, 1, 255], np.uint8), (4, 12, 12), p=[0.6, 0.3, 0.1])

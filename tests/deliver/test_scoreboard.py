@@ -17,12 +17,14 @@ UNFITTED = SAID | {"crossfitted": None, "interval": None, "reason": "1 group(s):
 
 
 def _scores(**changes: object) -> dict:
-    return {"models": {"unet": SAID}, "ensemble": SAID, "selected_on_validation": [], "notes": []} | changes
+    return {
+        "score": {"name": "F0.5"}, "models": {"unet": SAID}, "ensemble": SAID, "selected_on_validation": [], "notes": [],
+    } | changes  # fmt: skip
 
 
 def test_a_line_a_model_and_the_ensemble_with_all_that_was_chosen() -> None:
     head, *lines = table(_scores()).splitlines()
-    assert "optimistic" in head
+    assert head.split()[:2] == ["F0.5", "optimistic"]
     assert [line.split()[0] for line in lines] == ["unet", "ensemble"]
     for line in lines:
         for piece in ("0.8123", "0.7900", "0.7000…0.8500", "* 120", "kidney 90", "16 px"):
