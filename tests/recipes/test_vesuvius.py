@@ -60,16 +60,18 @@ def test_the_manifest_has_a_row_a_fragment(run: NamedTuple) -> None:
     assert manifest.label["1"] == "train/1/inklabels.png"
 
 
-def test_the_label_holds_for_every_slice_and_only_on_papyrus(run: NamedTuple) -> None:
-    labels = run.store.file["1"]["labels"][:]
+def test_a_fragment_has_one_label_and_one_row_and_only_on_papyrus(run: NamedTuple) -> None:
+    (labels,) = run.store.file["1"]["labels"][:]
+    assert run.store.shape("1")[0] == DEPTH
+    assert run.template.to_dict("list") == {"Id": ["a", "b"], "Predicted": ["1 1 5 1"] * 2}
     expected = (_ink(TRAIN["1"]) // 255)[::2, ::2]  # bars and margin are even: exact at scale 0.5
     expected[:, :4] = 255
-    np.testing.assert_array_equal(labels, np.broadcast_to(expected, labels.shape))
+    np.testing.assert_array_equal(labels, expected)
 
 
 def test_patches_lie_on_papyrus(run: NamedTuple) -> None:
     patches = run.patches
-    mine = patches[(patches.image_id == "1") & (patches.z == 30)]
+    mine = patches[(patches.image_id == "1") & (patches.z == 0)]
     assert sorted(set(mine.y)) == list(range(0, 81, 8)) and sorted(set(mine.x)) == [0, 8, 16, 24]
     assert mine.valid_fraction.tolist() == [12 / 16, 1.0, 1.0, 1.0] * 11
     assert set(mine.positive_fraction) == {4 / 16}  # a bar of 2 working rows every 8
