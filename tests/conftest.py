@@ -1,7 +1,12 @@
 """Small worlds that several tests live in."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
+
+# Before torch is imported: tests run in two processes, which with two threads each would wait for each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("TESSERA_THREADS", "1")
 
 import cv2
 import h5py
