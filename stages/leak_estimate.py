@@ -16,7 +16,7 @@ from tessera.data.manifest import read_manifest
 from tessera.data.parts import check_windows, place_patches, read_folds, training_patches
 from tessera.data.pixels import PixelStore
 from tessera.data.random_split import random_split
-from tessera.learn.dataset import covered
+from tessera.learn.dataset import Shape, covered
 from tessera.learn.record import Clock
 from tessera.learn.resume import run_key
 from tessera.learn.training import Training
@@ -33,7 +33,7 @@ def main() -> None:
     store, parts, manifest = PixelStore(paths.TILES), read_folds(paths.FOLDS), read_manifest(paths.MANIFEST, "train")
     patches = place_patches(pd.read_parquet(paths.PATCHES), size, store, manifest)
 
-    windows = in_original_px(covered(patches, size, model.size, store), store, manifest)
+    windows = in_original_px(covered(patches, size, Shape.of(model), store), store, manifest)
     grouped = training_patches(patches, windows, parts, fold, buffer, model.half_depth)
     check_windows(windows[grouped], parts, fold, buffer)
     dealt, pieces, unit = random_split(patches, parts, params.fold.count, params.fold.seed)

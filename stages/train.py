@@ -12,7 +12,7 @@ from tessera.data.manifest import read_manifest
 from tessera.data.parts import check_windows, place_patches, read_folds, training_patches
 from tessera.data.pixels import PixelStore
 from tessera.learn.checkpoints import save_checkpoint
-from tessera.learn.dataset import covered
+from tessera.learn.dataset import Shape, covered
 from tessera.learn.record import Clock, describe, describe_seen
 from tessera.learn.resume import run_key
 from tessera.learn.training import Training
@@ -25,7 +25,7 @@ def main(model: str, fold: int) -> None:
     section = params.models[model]
     store, parts, manifest = PixelStore(paths.TILES), read_folds(paths.FOLDS), read_manifest(paths.MANIFEST, "train")
     patches = place_patches(pd.read_parquet(paths.PATCHES), params.tile.size, store, manifest)
-    windows = in_original_px(covered(patches, params.tile.size, section.size, store), store, manifest)
+    windows = in_original_px(covered(patches, params.tile.size, Shape.of(section), store), store, manifest)
     kept = training_patches(patches, windows, parts, fold, params.fold.buffer, section.half_depth)
     check_windows(windows[kept], parts, fold, params.fold.buffer)
     said = describe_seen(windows[kept], manifest) | {

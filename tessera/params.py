@@ -5,8 +5,10 @@ params.yaml. What only changes speed (device, workers, …) comes from TESSERA_*
 """
 
 import difflib
+import math
 import re
 import typing
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -17,17 +19,23 @@ from tessera.errors import InputError
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]+$")]  # becomes a file name and a DVC stage name
 Colour = Annotated[str, StringConstraints(pattern=r"^#[0-9a-fA-F]{6}$")]
+Depth = Annotated[int, Field(ge=0)]  # the number of a slice
 Share = Annotated[float, Field(ge=0, le=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
 
-def _unique(values: list) -> list:
+def _unique(values: Collection) -> Collection:
     if len(set(values)) != len(values):
         raise ValueError("names one thing twice")
     return values
 
 
 Names = Annotated[list[Name], Field(min_length=1), AfterValidator(_unique)]
+
+
+def _later(default: object, **rules: object) -> object:
+    """A key younger than finished trainings: where it says what always was, their records stay as they were."""
+    return Field(default=default, exclude_if=lambda value: value == default, **rules)
 
 
 class Section(BaseModel):
@@ -66,6 +74,7 @@ class Data(Section):
     train_masks: str | None = None  # pattern of mask files: with *, several an image; without {slice}, one a volume; or
     train_rle: str | None = None  # a csv of RLE rows; or
     train_polygons: str | None = None  # pattern of JSON files, or a .jsonl with a line an image
+    labels: Literal["slice", "volume"] = _later("slice")  # of volumes: one a slice, or one for all depth (a projection)
     mask_kind: Literal["grey", "colour", "instances"] = "grey"  # instances: 0 is background, all else the class
     positive: int = 1  # grey: pixel value of the class
     ignore: int | None = None  # grey: pixel value that counts nowhere
@@ -100,6 +109,8 @@ class Data(Section):
             raise ValueError(f"positive and ignore are both {self.positive}")
         if (self.mask_kind == "colour") != bool(self.colours):
             raise ValueError(f"mask_kind colour goes with a table of colours; mask_kind is {self.mask_kind}")
+        if self.labels == "volume" and "{slice}" in f"{self.train_masks}{self.valid_masks}":
+            raise ValueError("labels: volume means one label for all depth; train_masks and valid_masks name {slice}")
         meanings = (*self.classes, "background", "ignore")
         for key, table in (("colours", self.colours), ("class_names", self.class_names)):
             for name, meaning in table.items():
@@ -237,6 +248,13 @@ class Model(Section):
     size: int = Field(ge=32)  # training window, working px
     slices: int = Field(ge=1, default=1)  # 2.5D depth
     step: int = Field(ge=1, default=1)  # slices between those of the stack
+    edge: Literal["clamp", "reflect"] = _later("clamp")  # slices beyond the volume: its last one, or mirrored
+    shift: int = _later(0, ge=0)  # ± slices by which training moves the stack; labels of slices go along
+    depths: tuple[Depth, Depth] | None = _later(None)  # data.labels volume: the slices that are read, half-open
+    centres: Annotated[tuple[Depth, ...], Field(min_length=1), AfterValidator(_unique)] | None = _later(
+        None
+    )  # data.labels volume: middles of the stacks; training draws one, prediction is their mean; null is the middle
+    zoom: float = _later(1.0, gt=0)  # working px of a px of the window: size·zoom px are read and resized to size
     epochs: int = Field(ge=1)
     patches: int | None = Field(ge=1, default=None)  # drawn an epoch; null is as many as there are
     batch: int = Field(ge=1)
@@ -259,6 +277,11 @@ class Model(Section):
             raise ValueError(f"size must be a multiple of 32, got {self.size}; next is {-(-self.size // 32) * 32}")
         if self.slices % 2 == 0:
             raise ValueError(f"slices must be odd, so that the middle one is predicted; got {self.slices}")
+        first, end = self.depths or (0, math.inf)
+        if first >= end:
+            raise ValueError(f"depths must rise, got {self.depths}; the last one is not read")
+        if outside := [z for z in self.centres or () if not first <= z < end]:
+            raise ValueError(f"centres must lie within depths {self.depths}, got {outside[0]}")
         if not self.loss or min(self.loss.values()) <= 0:
             raise ValueError(f"loss needs names with weights above 0, got {self.loss}")
         if self.slices > 1 and (self.augment.hue or self.augment.saturation):
@@ -325,7 +348,17 @@ class Params(Section):
             raise ValueError(
                 "tile.pixel_size needs data.pixel_size: the meta column with each image's own µm per pixel"
             )
+        if self.data.labels == "volume" and self.fold.maker_name == "z_blocks":
+            raise ValueError(
+                "fold.maker z_blocks cuts the depth, for all of which data.labels volume has one label: its parts would "
+                "share it; use maker strips or blocks, or unit image"
+            )
         for name, model in self.models.items():
+            if self.data.labels == "slice" and (model.centres or model.depths):
+                raise ValueError(
+                    f"models.{name}: centres and depths need data.labels volume; with labels of slices each one is "
+                    "predicted around itself"
+                )
             if self.data.channels == "grey" and (model.augment.hue or model.augment.saturation):
                 raise ValueError(f"models.{name}.augment: hue and saturation need data.channels rgb, which is grey")
         return self

@@ -113,6 +113,13 @@ WRONG = [
     ({"models.unet_2d.loss": {}}, ["models.unet_2d", "loss needs names"]),
     ({"models.unet_2d.augment": {"saturation": 10}}, ["models.unet_2d", "saturation", "rgb"]),  # the data are grey
     ({"data.channels": "rgb", "models.unet_25d.augment": {"hue": 10}}, ["models.unet_25d", "hue", "slices"]),
+    ({"models.unet_2d.depths": [4, 4]}, ["models.unet_2d", "depths must rise", "(4, 4)"]),
+    ({"models.unet_2d.depths": [2, 9], "models.unet_2d.centres": [3, 9]}, ["models.unet_2d", "within depths (2, 9)", "9"]),
+    ({"models.unet_2d.centres": [3]}, ["models.unet_2d: centres and depths need data.labels volume"]),
+    ({"models.unet_2d.edge": "wrap"}, ["models.unet_2d.edge = 'wrap'", "'reflect'"]),
+    ({"models.unet_2d.zoom": 0}, ["models.unet_2d.zoom = 0", "0"]),
+    ({"data.valid_masks": "{image_id}/{slice}.png", "data.labels": "volume"}, ["data", "one label for all depth"]),
+    ({"data.labels": "volume", "fold.unit": "part"}, ["z_blocks cuts the depth", "strips or blocks"]),
     ({"tune.step": 0.3}, ["tune", "step must divide 1, got 0.3"]),
     ({"train.models": ["unet_2d", "unet_3d"]}, ["train.models names 'unet_3d'", "unet_2d, unet_25d"]),
     ({"train.models": ["unet_2d"]}, ["tune.ensemble names 'unet_25d'", "must be one of unet_2d"]),
@@ -149,6 +156,12 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 
 def test_numbers_in_scientific_notation_without_a_dot_are_numbers(tmp_path: Path) -> None:
     assert _load(tmp_path, {"models.unet_2d.lr": "1e-3"}).models["unet_2d"].lr == 1e-3  # YAML 1.1 reads 1e-3 as text
+
+
+def test_younger_keys_leave_the_records_of_older_models_as_they_were(tmp_path: Path) -> None:
+    dumped = load_params(SHIPPED).models["unet_2d"].model_dump()
+    assert not {"edge", "shift", "depths", "centres", "zoom"} & set(dumped)
+    assert _load(tmp_path, {"models.unet_2d.shift": 2}).models["unet_2d"].model_dump()["shift"] == 2
 
 
 def test_a_section_cannot_be_changed_later() -> None:

@@ -4,6 +4,8 @@ A table of boxes has `image_id` and `BOUNDS`, half-open: slices, and px of the o
 two boxes lie the slices or px by which they are apart along an axis; boxes that touch are 0 apart.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 import pandas as pd
 
@@ -51,6 +53,23 @@ def union(boxes: pd.DataFrame) -> pd.DataFrame:
         runs = (~(boxes[start] <= reached)).cumsum()
         boxes = boxes.groupby(runs).agg(dict.fromkeys(same, "first") | {start: "min", end: "max"})
     return boxes[BOX].reset_index(drop=True)
+
+
+def over_depth(boxes: pd.DataFrame, store: PixelStore) -> pd.DataFrame:
+    """Boxes of label slices → of the slices they speak of: all of them where one label stands for all depth."""
+    return _where_one_label(boxes, store, lambda depth: depth)
+
+
+def in_label_slices(boxes: pd.DataFrame, store: PixelStore) -> pd.DataFrame:
+    """Boxes of slices → of label slices: the only one where one label stands for all depth."""
+    return _where_one_label(boxes, store, lambda depth: 1)
+
+
+def _where_one_label(boxes: pd.DataFrame, store: PixelStore, end: Callable[[int], int]) -> pd.DataFrame:
+    depths = {name: store.shape(name)[0] for name in boxes.image_id.unique()}
+    ends = {name: end(depth) for name, depth in depths.items() if store.label_depth(name) != depth}
+    alone = boxes.image_id.isin(ends)
+    return boxes.assign(z0=boxes.z0.mask(alone, 0), z1=boxes.z1.mask(alone, boxes.image_id.map(ends)).astype(int))
 
 
 def in_original_px(boxes: pd.DataFrame, store: PixelStore, manifest: pd.DataFrame) -> pd.DataFrame:

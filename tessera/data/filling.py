@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from tessera.data.labelling import Labels
-from tessera.data.manifest import slice_names
+from tessera.data.manifest import label_slices
 from tessera.data.patches import index_slice
 from tessera.data.pixels import TRUTH_ROWS
 from tessera.data.readers.base import Band
@@ -61,7 +61,7 @@ def fill_image(shared: Shared, job: Job) -> Filled:
         for z, scaling in enumerate(filled.scalings):
             bands = _scaled(slices.bands(z), scaling, shared.report)
             Plane(file, job.pixels, z).write(resample_pixels(bands, size, working))
-            if job.labels:
+            if job.labels and z < job.labels.shape[0]:
                 _fill_labels(shared, job, file, z, filled)
     return filled
 
@@ -117,7 +117,7 @@ def _fill_labels(shared: Shared, job: Job, file: BinaryIO, z: int, filled: Fille
 
 def read_labels(labels: Labels, row: pd.Series, z: int) -> Iterator[Band]:
     """The label slice z of an image by bands (TRUTH_ROWS, W); `labels` gives it whole: a byte a pixel is held."""
-    whole = labels.read(row.image_id, (slice_names(row) or ("",))[z], (row.height, row.width))
+    whole = labels.read(row.image_id, label_slices(row)[z], (row.height, row.width))
     for y in range(0, row.height, TRUTH_ROWS):
         yield y, whole[y : y + TRUTH_ROWS]
 

@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from tessera.data.labelling import Labels
 from tessera.data.layout import Item, find_items
-from tessera.data.manifest import COLUMNS, TEST, TRAIN
+from tessera.data.manifest import COLUMNS, LABEL_UNIT, TEST, TRAIN, label_slices
 from tessera.data.readers.build import open_image
 from tessera.data.template import build_template
 from tessera.errors import InputError, collected, raise_problems
@@ -45,10 +45,14 @@ def build_manifest(data: "Data", threads: int = 1) -> pd.DataFrame:
         for item in tqdm(items[subset], desc=f"check {subset}", unit="image", disable=None)
     ]
     table = pd.DataFrame(rows, columns=[name for name in COLUMNS if name not in ("stratum", "domain")])
+    if data.labels == "volume":
+        table[LABEL_UNIT] = data.labels
     problems += _twice(table)
     if labels and items[TRAIN]:
-        named = zip(items[TRAIN], table.slices, strict=False)  # a file's own slices are known by now
-        problems += labels.strangers([item._replace(slices=tuple(filter(None, s.split("/")))) for item, s in named])
+        named = zip(items[TRAIN], table.itertuples(), strict=False)  # a file's own slices are known by now
+        problems += labels.strangers(
+            [item._replace(slices=tuple(filter(None, label_slices(row)))) for item, row in named]
+        )
     if items[TEST] or not data.test_images:
         with collected(problems):  # checked here, so that its problems are listed with all others
             build_template(data, table)
@@ -72,7 +76,8 @@ def _check_item(
             shapes.setdefault((shape[1:], dtype), path)
             if shape[0] > 1:  # a volume in one file: its slices are named by their numbers
                 names = tuple(map(str, range(shape[0])))
-            for name in (item.slices[z : z + 1] or names or ("",)) if labels else ():
+            own = () if data.labels == "volume" else item.slices[z : z + 1] or names
+            for name in own or ("",) if labels else ():
                 with collected(problems):
                     labels.read(item.image_id, name, shape[1:3])
     if len(shapes) > 1:
@@ -148,7 +153,11 @@ def _join_meta(table: pd.DataFrame, meta: pd.DataFrame, data: "Data", problems: 
         if data.meta and row.image_id not in known:
             problems.append(f"{', '.join(data.meta)}: no row for image {row.image_id!r} ({row.image})")
     _check_pixel_sizes(table, meta, data, problems)
-    own = [c for c in meta.columns if c not in ("_place", data.id, data.rle_column, data.class_column, *COLUMNS)]
+    own = [
+        c
+        for c in meta.columns
+        if c not in ("_place", data.id, data.rle_column, data.class_column, LABEL_UNIT, *COLUMNS)
+    ]
     joined = table.merge(meta.rename(columns={data.id: "image_id"})[["image_id", *own]], on="image_id", how="left")
     joined[own] = joined[own].fillna("")
     for key, column in named.items():

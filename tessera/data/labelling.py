@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 # By the key that says where the labels are: a class with `per_slice`, `read` into planes, and `strangers`.
 ANNOTATIONS = {"train_masks": MaskFiles, "train_rle": RleRows, "train_polygons": PolygonFiles}
 READING = {  # the keys of `data` that decide how labels are read
-    *ANNOTATIONS, "classes", "class_names", "mask_kind", "positive", "ignore", "colours", "valid_masks", "rle_column",
+    *ANNOTATIONS, "labels", "classes", "class_names", "mask_kind", "positive", "ignore", "colours", "valid_masks", "rle_column",
     "rle_order", "rle_base", "rle_starts", "rle_empty", "rle_rows", "class_column", "id", "id_ending",
 }  # fmt: skip
 

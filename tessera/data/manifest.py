@@ -8,6 +8,7 @@ COLUMNS = [
     "image_id", "subset", "group", "stratum", "domain", "height", "width", "depth", "channels",
     "image", "label", "slices", "digest",
 ]  # fmt: skip
+LABEL_UNIT = "label_unit"  # a further column, "volume", where one label stands for all depth of a volume
 TRAIN, TEST = "train", "test"
 _TEXT = {name: str for name in COLUMNS if name not in ("height", "width", "depth", "channels")}
 
@@ -29,6 +30,13 @@ def slice_names(row: pd.Series) -> tuple[str, ...]:
     return tuple(row.slices.split("/")) if row.slices else ()
 
 
+def label_slices(row: pd.Series) -> tuple[str, ...]:
+    """The names of what has a label, and a submission row, of its own: the slices; or one "" for an image, and for a
+    volume where one label stands for all depth."""
+    alone = getattr(row, LABEL_UNIT, "slice") == "volume"
+    return (() if alone else slice_names(row)) or ("",)
+
+
 def row_ids(row: pd.Series) -> list[str]:
     """The submission's ids of a manifest row, by depth: the image_id, or `<volume>_<slice>`."""
-    return [f"{row.image_id}_{name}" for name in slice_names(row)] or [row.image_id]
+    return [f"{row.image_id}_{name}" if name else row.image_id for name in label_slices(row)]

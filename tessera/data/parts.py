@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from tessera.data.boxes import BOUNDS, holders, in_original_px, near
+from tessera.data.boxes import BOUNDS, holders, in_original_px, near, over_depth
 from tessera.data.pixels import PixelStore
 from tessera.errors import InputError
 
@@ -52,7 +52,7 @@ def place_patches(patches: pd.DataFrame, size: int, store: PixelStore, manifest:
     boxes = patches.assign(
         z0=patches.z, z1=patches.z + 1, y0=patches.y, y1=patches.y + size, x0=patches.x, x1=patches.x + size
     )
-    return in_original_px(boxes, store, manifest)
+    return in_original_px(over_depth(boxes, store), store, manifest)
 
 
 def training_patches(

@@ -2,10 +2,11 @@
 
 `/<image_id>/pixels` (Z, H, W, C) and `/<image_id>/labels` (Z, H, W), of several classes (Z, H, W, K), are uint8,
 contiguous, not compressed, so that a window is read without decoding. `/<image_id>/truth` holds labels at the original
-resolution where scale ≠ 1.
+resolution where scale ≠ 1. Where one label stands for all depth, Z of labels and truth is 1.
 """
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import h5py
@@ -47,6 +48,15 @@ class PixelStore:
         """(Z, H, W) at the working scale. Raises InputError for an unknown image."""
         return self._array(image_id, "pixels").shape[:3]
 
+    def label_depth(self, image_id: str) -> int:
+        """How many slices are labelled, and predicted: all, or 1 where one label stands for all depth."""
+        return int(self.file[image_id].attrs.get("label_depth", self.shape(image_id)[0]))
+
+    def slice_of(self, image_id: str, z: int) -> int:
+        """The slice on which the label slice z lies or, where one label stands for all depth, the middle one."""
+        depth = self.shape(image_id)[0]
+        return z if self.label_depth(image_id) == depth else depth // 2
+
     def scale(self, image_id: str) -> float:
         """Working px per original px."""
         return float(self.file[image_id].attrs["scale"])
@@ -55,11 +65,8 @@ class PixelStore:
         """Pixels (h, w, C) of a slice; z beyond the volume is its last slice, a window beyond the image is cut."""
         return self._window(image_id, z, y, x, height, width).copy()
 
-    def read_stack(
-        self, image_id: str, z: int, slices: int, step: int, window: tuple[int, int, int, int]
-    ) -> np.ndarray:
-        """A 2.5D stack (h, w, slices·C) around slice z, window = (y, x, height, width); depths are clamped."""
-        depths = [z + step * (i - slices // 2) for i in range(slices)]
+    def read_stack(self, image_id: str, depths: Sequence[int], window: tuple[int, int, int, int]) -> np.ndarray:
+        """A 2.5D stack (h, w, len(depths)·C) of slices, window = (y, x, height, width)."""
         return np.concatenate([self._window(image_id, depth, *window) for depth in depths], axis=2)
 
     def read_labels(self, image_id: str, z: int, window: tuple[int, int, int, int]) -> np.ndarray:
@@ -89,22 +96,32 @@ class PixelStore:
 
 
 def create_image(
-    file: h5py.File, image_id: str, shape: tuple[int, int, int, int], original: tuple[int, int], classes: int
+    file: h5py.File,
+    image_id: str,
+    shape: tuple[int, int, int, int],
+    original: tuple[int, int],
+    classes: int,
+    label_depth: int | None = None,
 ) -> h5py.Group:
     """Makes the datasets of an image, shape (Z, H, W, C) at working scale; original is its (height, width).
 
-    classes: of its labels; 0 where it has none.
+    classes: of its labels; 0 where it has none. label_depth: 1 where one label stands for all depth; by default each
+    slice has its own.
+
     Pixels and labels have their place in the file at once, so that other processes can fill it.
     """
     group = file.create_group(image_id)
+    if label_depth not in (None, shape[0]):
+        group.attrs["label_depth"] = label_depth
+    label_depth = label_depth or shape[0]
     placed = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
     placed.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
     placed.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
     group.create_dataset("pixels", shape, np.uint8, dcpl=placed)
     planes = (classes,) if classes > 1 else ()
     if classes:
-        group.create_dataset("labels", (*shape[:3], *planes), np.uint8, dcpl=placed)
+        group.create_dataset("labels", (label_depth, *shape[1:3], *planes), np.uint8, dcpl=placed)
     if classes and tuple(shape[1:3]) != tuple(original):
         chunks = (1, min(TRUTH_ROWS, original[0]), original[1], *planes)
-        group.create_dataset("truth", (shape[0], *original, *planes), np.uint8, chunks=chunks, compression="gzip")
+        group.create_dataset("truth", (label_depth, *original, *planes), np.uint8, chunks=chunks, compression="gzip")
     return group

@@ -13,7 +13,7 @@ def random_split(
 ) -> tuple[np.ndarray, pd.DataFrame, str]:
     """Deals pieces to `count` folds at random, blind to groups and buffers.
 
-    A piece is a slice (of an image without depth, the image) or, where the parts cut the plane, a candidate patch.
+    A piece is a slice (without depth or with one label for all of it, the image) or, where the parts cut the plane, a candidate patch.
     Returns the fold of each patch (its bounds in original px), the pieces as boxes with their `fold` and the fold
     `honest` of the part that holds them (−1: none), and what they are. Of each honest fold, every random one gets its
     share, so that both splits can be scored on pixels that both hold out.
@@ -31,4 +31,4 @@ def random_split(
     pieces.loc[order, "fold"] = np.arange(len(pieces)) % count
     pieces["fold"] = pieces.fold.astype(int)
     fold = patches[key].merge(pieces[[*key, "fold"]], on=key, how="left").fold.to_numpy()
-    return fold, pieces, "patches" if cut else "slices" if (parts.z1 > 1).any() else "images"
+    return fold, pieces, "patches" if cut else "slices" if (pieces.z0 > 0).any() else "images"

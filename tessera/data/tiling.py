@@ -14,7 +14,7 @@ from tqdm import tqdm
 from tessera.data.filling import Filled, Job, Shared, count_image, fill_image
 from tessera.data.labelling import READING as LABEL_KEYS
 from tessera.data.labelling import Labels
-from tessera.data.manifest import TRAIN
+from tessera.data.manifest import TRAIN, label_slices
 from tessera.data.patches import COLUMNS, drop_empty
 from tessera.data.pixels import create_image
 from tessera.data.pool import ordered
@@ -30,7 +30,8 @@ _SHARE = 2**26  # pixel values that are worth a process of their own
 
 
 class Tiled(NamedTuple):
-    """The candidate patches of training images, and by image_id the Dice that no prediction at this scale can exceed."""
+    """The candidate patches of training images, and by image_id the Dice of their truth after the way to the working
+    scale and back: what a model that learns its labels perfectly reaches."""
 
     patches: pd.DataFrame
     ceilings: pd.Series  # empty at scale 1
@@ -80,7 +81,8 @@ def _lay_out(manifest: pd.DataFrame, data: "Data", tile: "Tile", path: Path) -> 
         for _, row in manifest.iterrows():
             size = working_size(row.height, row.width, scale_of(row, data, tile))
             shape, labelled = (row.depth, *size, row.channels), row.subset == TRAIN
-            group = create_image(file, row.image_id, shape, (row.height, row.width), len(data.classes) * labelled)
+            classes, depth = len(data.classes) * labelled, len(label_slices(row))
+            group = create_image(file, row.image_id, shape, (row.height, row.width), classes, label_depth=depth)
             jobs.append(Job(row, Place.of(group["pixels"]), Place.of(group["labels"]) if labelled else None))
     return jobs
 

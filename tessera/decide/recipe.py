@@ -7,7 +7,7 @@ from tessera.data.scaling import normalisation
 if TYPE_CHECKING:
     from tessera.params import Data, Model, Predict, Tile
 
-_NETWORK = ("decoder", "encoder", "arguments", "size", "slices", "step")
+_NETWORK = {"decoder", "encoder", "arguments", "size", "slices", "step", "edge", "depths", "centres", "zoom"}
 
 
 def build_recipe(
@@ -26,7 +26,7 @@ def build_recipe(
     """
     mean, std = normalisation(channels)
     return {
-        "task": data.task, "classes": data.classes,
+        **data.model_dump(include={"task", "classes", "labels"}),
         "input": {
             "channels": data.channels, "count": channels,
             "to_8_bit": "8-bit as it is; else black and white at these percentiles of each `over`, linear between",
@@ -34,7 +34,7 @@ def build_recipe(
         },
         "scale": tile.scale, "pixel_size": tile.pixel_size,
         "models": {
-            name: {key: getattr(models[name], key) for key in _NETWORK}
+            name: models[name].model_dump(include=_NETWORK)
             | {"weight": weight, "checkpoints": [f"{name}/fold_{fold}.safetensors" for fold in folds]}
             for name, weight in decision["weights"].items()
             if weight > 0

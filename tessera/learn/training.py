@@ -9,6 +9,7 @@ import pandas as pd
 import torch
 from torch.utils.data import DataLoader
 
+from tessera.data.boxes import in_label_slices
 from tessera.data.pixels import PixelStore
 from tessera.learn.augmentations import build_augmentation
 from tessera.learn.dataset import Shape, Windows, draw_epoch, windows_of
@@ -30,7 +31,7 @@ class Training:
 
     def __init__(self, model: "Model", task: Binary, device: torch.device, amp: str, workers: int):
         self.model, self.task, self.device, self.amp, self.workers = model, task, device, amp, workers
-        self.shape = Shape(model.size, model.slices, model.step)
+        self.shape = Shape.of(model)
 
     def fit(
         self,
@@ -48,7 +49,8 @@ class Training:
         """
         torch.manual_seed(self.model.seed)
         items = Windows(store, train, patch_size, self.shape, build_augmentation(self.model.augment), self.model.seed)
-        scored = Windows(store, windows_of(held_out, self.model.size), self.model.size, self.shape)
+        span = self.shape.span
+        scored = Windows(store, windows_of(in_label_slices(held_out, store), span), span, self.shape)
         count = self.model.patches or len(items)
         batch = min(self.model.batch, count)
         run = self._start(channels, steps=count // batch * self.model.epochs)

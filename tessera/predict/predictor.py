@@ -9,6 +9,8 @@ import torch
 from torch import nn
 
 from tessera.data.pixels import PixelStore
+from tessera.data.stacks import Stack
+from tessera.data.zooming import resize
 from tessera.learn.networks import MULTIPLE
 from tessera.predict.views import turn
 from tessera.predict.windows import Plan, Stitcher, pad, plan_windows
@@ -33,25 +35,31 @@ class Predictor(NamedTuple):
     def slices(
         self, store: PixelStore, image_id: str, z0: int, z1: int, crop: tuple[int, int, int, int] | None = None
     ) -> Iterator[dict[str, np.ndarray]]:
-        """For each slice z0…z1 of an image: view → probabilities (C, H, W) uint8 round(255·p), mean over the networks.
+        """For each label slice z0…z1: view → probabilities (C, H, W) uint8 round(255·p), mean over the networks and,
+        where one label stands for all depth, over the model's `centres`.
 
         crop: (y, x, height, width) of the plane in working px, all of it by default. Around it half a window is read as
         context, so that its edge lies where a window's weight is greatest.
         """
-        _, *plane = store.shape(image_id)
+        depth, *plane = store.shape(image_id)
         y, x, rows, columns = crop or (0, 0, *plane)
-        context = self.predict.window // 2
+        context = round(self.predict.window * self.model.zoom) // 2
         top, left = max(y - context, 0), max(x - context, 0)
         height, width = min(y + rows + context, plane[0]) - top, min(x + columns + context, plane[1]) - left
         inside = np.s_[:, y - top : y - top + rows, x - left : x - left + columns]
-        plan = plan_windows(height, width, self.predict.window, self.predict.overlap, MULTIPLE)
+        seen = tuple(max(1, round(side / self.model.zoom)) for side in (height, width))
+        plan = plan_windows(*seen, self.predict.window, self.predict.overlap, MULTIPLE)
+        stack = Stack.of(self.model)
         for z in range(z0, z1):
-            stack = store.read_stack(image_id, z, self.model.slices, self.model.step, (top, left, height, width))
-            padded = pad(stack.transpose(2, 0, 1), plan)
-            yield {
-                view: np.rint(self._plane(padded, plan, view, height, width)[inside] * 255).astype(np.uint8)
-                for view in self.predict.views
-            }
+            depths = [stack.around(middle, depth) for middle in stack.middles(store, image_id, z)]
+            stacks = [store.read_stack(image_id, one, (top, left, height, width)) for one in depths]
+            padded = [pad(resize(one, seen).transpose(2, 0, 1), plan) for one in stacks]
+            maps = {}
+            for view in self.predict.views:
+                mean = sum(self._plane(one, plan, view, *seen) for one in padded) / len(padded)
+                mean = resize(mean.transpose(1, 2, 0), (height, width)).transpose(2, 0, 1)
+                maps[view] = np.rint(mean[inside] * 255).astype(np.uint8)
+            yield maps
 
     def _plane(self, pixels: np.ndarray, plan: Plan, view: str, height: int, width: int) -> np.ndarray:
         """Probabilities (C, height, width) float32 of a padded plane (S·C, H, W) under one view."""

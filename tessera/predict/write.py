@@ -6,6 +6,7 @@ import h5py
 import pandas as pd
 from tqdm import tqdm
 
+from tessera.data.boxes import in_label_slices
 from tessera.data.pixels import PixelStore
 from tessera.predict.predictor import Predictor
 from tessera.predict.store import Plane, create_item
@@ -17,7 +18,7 @@ def write_predictions(path: Path, predictor: Predictor, store: PixelStore, items
     items: item, its box (image_id, z0 … x1, original px), and the image's original height, width. about: attributes of
     the file.
     """
-    views = predictor.predict.views
+    views, items = predictor.predict.views, in_label_slices(items, store)
     with (
         h5py.File(path, "w") as file,
         tqdm(total=int((items.z1 - items.z0).sum()), desc="predict", unit="slice", disable=None) as progress,

@@ -9,6 +9,7 @@ from torch.utils.data import DataLoader
 
 from tessera.data.boxes import BOX
 from tessera.data.pixels import PixelStore
+from tessera.data.stacks import Stack
 from tessera.learn.augmentations import build_augmentation
 from tessera.learn.dataset import Shape, Windows, covered, draw_epoch, windows_of
 from tessera.params import Augment
@@ -38,7 +39,7 @@ MANY = _patches(("large", 0, 0, 0), ("large", 3, 58, 88), ("large", 2, 30, 40), 
 def _windows(store: PixelStore, patches: pd.DataFrame = MANY, augment: bool = True, **changes: object) -> Windows:
     augmentation = build_augmentation(AUGMENT) if augment else None
     return Windows(
-        store, patches, PATCH, **{"shape": Shape(32, 3, 1), "augmentation": augmentation, "seed": 5} | changes
+        store, patches, PATCH, **{"shape": Shape(32, Stack(3)), "augmentation": augmentation, "seed": 5} | changes
     )
 
 
@@ -56,7 +57,7 @@ def test_items_are_uint8_windows_of_one_size(store: PixelStore) -> None:
 
 @pytest.mark.parametrize("size", [32, 64])
 def test_without_augmentation_the_window_lies_around_the_patch(store: PixelStore, size: int) -> None:
-    image, labels = _windows(store, _patches(("large", 2, 30, 40)), augment=False, shape=Shape(size, 3, 1))[0]
+    image, labels = _windows(store, _patches(("large", 2, 30, 40)), augment=False, shape=Shape(size, Stack(3)))[0]
     y, x = 30 + PATCH // 2 - size // 2, 40 + PATCH // 2 - size // 2
     pixels = store.file["large"]["pixels"][1:4, y : y + size, x : x + size]
     np.testing.assert_array_equal(image, pixels.transpose(0, 3, 1, 2).reshape(6, size, size))
@@ -91,7 +92,7 @@ def test_moved_windows_stay_within_a_quarter_and_inside_the_image(store: PixelSt
         return image, labels
 
     windows = _windows(
-        store, _patches(("large", 0, 30, 40), ("large", 0, 58, 88)), augmentation=keep, shape=Shape(32, 1, 1)
+        store, _patches(("large", 0, 30, 40), ("large", 0, 58, 88)), augmentation=keep, shape=Shape(32, Stack(1))
     )
     pixels = store.file["large"]["pixels"][0].transpose(2, 0, 1)
     places = set()
@@ -112,7 +113,7 @@ def test_moved_windows_stay_within_a_quarter_and_inside_the_image(store: PixelSt
 @pytest.mark.parametrize("name", ["flat", "tiny"])
 def test_an_image_smaller_than_the_window_is_mirrored_and_ignored_there(store: PixelStore, name: str) -> None:
     _, height, width = store.shape(name)
-    image, labels = _windows(store, _patches((name, 0, 0, 0)), augment=False, shape=Shape(32, 1, 1))[0]
+    image, labels = _windows(store, _patches((name, 0, 0, 0)), augment=False, shape=Shape(32, Stack(1)))[0]
     width = min(width, 32)
     pixels = store.file[name]["pixels"][0, :height, :width].transpose(2, 0, 1)
     np.testing.assert_array_equal(image, np.pad(pixels, ((0, 0), (0, 32 - height), (0, 32 - width)), mode="reflect"))
@@ -125,7 +126,7 @@ def test_the_windows_of_parts_count_every_label_once(store: PixelStore) -> None:
     """The last window of a row moves inside and ignores what its neighbour has counted."""
     parts = _parts(("large", 1, 3, 0, 90, 0, 120), ("flat", 0, 1, 0, 20, 0, 100), ("tiny", 0, 2, 0, 9, 0, 13))
     rows = windows_of(parts, 32)
-    windows = Windows(store, rows, 32, Shape(32, 1, 1))
+    windows = Windows(store, rows, 32, Shape(32, Stack(1)))
     found = {name: np.zeros(2, int) for name in parts.image_id}
     for index, name in enumerate(rows.image_id):
         found[name] += np.bincount(windows[index][1].ravel(), minlength=256)[:2]
@@ -137,7 +138,7 @@ def test_the_windows_of_parts_count_every_label_once(store: PixelStore) -> None:
 @pytest.mark.parametrize("size", [32, 64])
 def test_the_windows_of_a_part_of_the_plane_count_its_labels_alone(store: PixelStore, size: int) -> None:
     for y0, y1, x0, x1 in ((0, 45, 0, 120), (45, 90, 0, 120), (30, 90, 70, 75), (88, 90, 0, 7)):
-        windows = Windows(store, windows_of(_parts(("large", 1, 3, y0, y1, x0, x1)), size), size, Shape(size, 1, 1))
+        windows = Windows(store, windows_of(_parts(("large", 1, 3, y0, y1, x0, x1)), size), size, Shape(size, Stack(1)))
         found = sum(np.bincount(windows[index][1].ravel(), minlength=256) for index in range(len(windows)))
         labels = store.file["large"]["labels"][1:3, y0:y1, x0:x1]
         assert found[:2].tolist() == np.bincount(labels.ravel(), minlength=256)[:2].tolist()
@@ -149,8 +150,8 @@ def test_no_training_window_reads_beyond_what_it_is_said_to_cover(
 ) -> None:
     """And at its furthest it reads just that."""
     patches = _patches(*((name, 0, y, x) for name in ("large", "flat") for y in (0, 30, 58) for x in (0, 40, 88)))
-    boxes = covered(patches, PATCH, size, store)
-    windows = _windows(store, patches, shape=Shape(size, 1, 1))
+    boxes = covered(patches, PATCH, Shape(size, Stack()), store)
+    windows = _windows(store, patches, shape=Shape(size, Stack(1)))
     windows.augmentation = lambda image, labels, seed: (image, labels)
     read = []
     for method in ("read_stack", "read_labels"):

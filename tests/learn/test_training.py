@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 import torch
 
+from tessera.data.boxes import BOX
 from tessera.data.pixels import PixelStore
 from tessera.errors import InputError
 from tessera.learn.loop import Run
@@ -30,7 +31,7 @@ def store(pixel_store: Callable[..., PixelStore]) -> PixelStore:
 def fit(store: PixelStore, model: Model, state: Path, amp: str = "none", say: Callable = lambda row: None) -> Run:
     places = [("a", 0, y, x) for y in (0, 16, 32) for x in (0, 16, 32)]
     patches = pd.DataFrame(places, columns=["image_id", "z", "y", "x"]).assign(positive_fraction=0.3)
-    held_out = pd.DataFrame([("b", 0, 1)], columns=["image_id", "z0", "z1"])
+    held_out = pd.DataFrame([("b", 0, 1, 0, 64, 0, 64)], columns=BOX)
     torch.set_num_threads(1)
     return Training(model, Binary(["a"]), CPU, amp, workers=0).fit(store, patches, held_out, 32, 1, state, say)
 

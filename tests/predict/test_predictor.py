@@ -11,6 +11,7 @@ from torch import nn
 
 from tessera.data.boxes import BOX
 from tessera.data.pixels import PixelStore
+from tessera.data.stacks import Stack
 from tessera.params import Model, Predict
 from tessera.predict.predictor import Predictor
 from tessera.predict.views import VIEWS
@@ -66,7 +67,7 @@ def test_an_equivariant_network_gives_the_same_map_under_every_view(
     network = Pointwise(2 * slices)
     depth, height, width = SIZES[name]
     for z, maps in enumerate(_predictor([network], model(slices=slices)).slices(store, name, 0, depth)):
-        stack = store.read_stack(name, z, slices, 1, (0, 0, height, width)).transpose(2, 0, 1)
+        stack = store.read_stack(name, Stack(slices).around(z, depth), (0, 0, height, width)).transpose(2, 0, 1)
         direct = network(torch.from_numpy(stack)[None]).sigmoid()[0].detach().numpy() * 255
         assert list(maps) == list(VIEWS)
         for values in maps.values():
@@ -95,6 +96,36 @@ def test_a_slice_is_the_same_whatever_range_it_is_asked_in(store: PixelStore, mo
     predictor = _predictor([Pointwise(6)], model(slices=3))
     whole = list(predictor.slices(store, "odd", 0, 3))
     np.testing.assert_array_equal(next(predictor.slices(store, "odd", 2, 3))["identity"], whole[2]["identity"])
+
+
+def test_one_label_is_the_mean_over_the_centres(store: PixelStore, model: Callable[..., Model]) -> None:
+    network = Pointwise(6)
+    alone = [next(_predictor([network], model(slices=3)).slices(store, "odd", z, z + 1)) for z in (0, 2)]
+    store.file.close()
+    with h5py.File(store.path, "r+") as file:
+        file["odd"].attrs["label_depth"] = 1
+    both = _predictor([network], model(slices=3, centres=[0, 2]))
+    (maps,) = both.slices(PixelStore(store.path), "odd", 0, 1)
+    for view in VIEWS:
+        mean = (alone[0][view].astype(float) + alone[1][view]) / 2
+        np.testing.assert_allclose(maps[view], mean, atol=1.01)
+
+
+@pytest.mark.parametrize("zoom", [0.5, 2.0, 3.0])
+def test_a_zoomed_model_predicts_in_working_px(
+    pixel_store: Callable[..., PixelStore], model: Callable[..., Model], zoom: float
+) -> None:
+    """A smooth image is seen almost the same at every zoom, whole or as a crop."""
+    y, x = np.mgrid[:70, :90]
+    store = pixel_store({"a": np.stack([y * 2 + 20, x * 2 + 40], 2)[None].astype(np.uint8)})
+    network = Pointwise(2)
+    plain, zoomed = (next(_predictor([network], model(zoom=z)).slices(store, "a", 0, 1)) for z in (1.0, zoom))
+    crop = next(_predictor([network], model(zoom=zoom)).slices(store, "a", 0, 1, (11, 22, 33, 44)))
+    for view in VIEWS:
+        difference = np.abs(zoomed[view].astype(int) - plain[view])
+        assert difference.max() <= 4
+        assert difference.mean() < 1
+        assert np.abs(crop[view].astype(int) - plain[view][:, 11:44, 22:66]).max() <= 4
 
 
 def test_a_crop_is_predicted_as_the_whole_is_and_reads_its_neighbours(

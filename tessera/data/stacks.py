@@ -1,0 +1,56 @@
+"""2.5D stacks: which slices a model reads around the one it predicts. Neighbours are read, never stored."""
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from tessera.data.pixels import PixelStore
+from tessera.errors import InputError
+
+if TYPE_CHECKING:
+    from tessera.params import Model
+
+
+class Stack(NamedTuple):
+    """How a model reads depth."""
+
+    slices: int = 1
+    step: int = 1  # slices between those of the stack
+    edge: str = "clamp"  # beyond the volume: clamp repeats its last slice, reflect goes back without repeating it
+    depths: tuple[int, int] | None = None  # the slices that are read, half-open; by default all
+    centres: tuple[int, ...] | None = None  # middles of the stacks of a volume with one label; by default its middle
+
+    @classmethod
+    def of(cls, model: "Model") -> "Stack":
+        return cls(model.slices, model.step, model.edge, model.depths, model.centres)
+
+    def around(self, z: int, depth: int) -> list[int]:
+        """The slices of the stack with slice z in its middle, of a volume of `depth` slices."""
+        first, end = self.depths or (0, depth)
+        wanted = z - first + self.step * (np.arange(self.slices) - self.slices // 2)
+        return (first + EDGES[self.edge](wanted, end - 1 - first)).tolist()
+
+    def middles(self, store: PixelStore, image_id: str, z: int) -> list[int]:
+        """The slices around which stacks show the label slice z: itself or, where one label stands for all depth, the
+        `centres`.
+
+        Raises InputError when the volume lacks a slice of `depths` or `centres`.
+        """
+        depth = store.shape(image_id)[0]
+        if store.label_depth(image_id) == depth and not self.centres and not self.depths:
+            return [z]
+        first, end = self.depths or (0, depth)
+        centres = self.centres or ((first + end) // 2,)
+        if end > depth or max(centres) >= end:
+            raise InputError(
+                f"{image_id}: has slices 0…{depth - 1}; depths {self.depths} and centres {self.centres} of the model "
+                "must lie within"
+            )
+        return list(centres)
+
+
+def _reflect(places: np.ndarray, last: int) -> np.ndarray:
+    return last - np.abs(places % max(2 * last, 1) - last)
+
+
+EDGES = {"clamp": lambda places, last: np.clip(places, 0, last), "reflect": _reflect}  # (places, last) → in 0…last
