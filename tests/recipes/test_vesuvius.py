@@ -60,24 +60,21 @@ def test_the_manifest_has_a_row_a_fragment(run: NamedTuple) -> None:
     assert manifest.label["1"] == "train/1/inklabels.png"
 
 
-def test_one_label_holds_for_all_depth_and_only_on_papyrus(run: NamedTuple) -> None:
-    labels = run.store.file["1"]["labels"][:]
+def test_a_fragment_has_one_label_and_one_row_and_only_on_papyrus(run: NamedTuple) -> None:
+    (labels,) = run.store.file["1"]["labels"][:]
+    assert run.store.shape("1")[0] == DEPTH
+    assert run.template.to_dict("list") == {"Id": ["a", "b"], "Predicted": ["1 1 5 1"] * 2}
     expected = (_ink(TRAIN["1"]) // 255)[::2, ::2]  # bars and margin are even: exact at scale 0.5
     expected[:, :4] = 255
-    np.testing.assert_array_equal(labels, expected[None])
-    assert run.store.shape("1") == (DEPTH, 96, 40)
+    np.testing.assert_array_equal(labels, expected)
 
 
 def test_patches_lie_on_papyrus(run: NamedTuple) -> None:
     patches = run.patches
-    mine = patches[patches.image_id == "1"]
+    mine = patches[(patches.image_id == "1") & (patches.z == 0)]
     assert sorted(set(mine.y)) == list(range(0, 81, 8)) and sorted(set(mine.x)) == [0, 8, 16, 24]
     assert mine.valid_fraction.tolist() == [12 / 16, 1.0, 1.0, 1.0] * 11
     assert set(mine.positive_fraction) == {4 / 16}  # a bar of 2 working rows every 8
-
-
-def test_a_fragment_has_one_row_to_submit(run: NamedTuple) -> None:
-    assert run.template.to_dict("list") == {"Id": ["a", "b"], "Predicted": ["1 1 5 1", "1 1 5 1"]}
 
 
 def test_folds_are_strips_across_the_longer_side(run: NamedTuple) -> None:
@@ -92,7 +89,7 @@ def test_no_patch_within_the_buffer_trains(run: NamedTuple) -> None:
     patches = place_patches(run.patches, 16, run.store, run.manifest.reset_index())
     held_out = run.parts[run.parts.fold == 1]
     trains = training_patches(patches, patches, run.parts, 1, BUFFER, run.params.models["unet_25d"].half_depth)
-    kept = patches[trains & (patches.image_id == "1")]
+    kept = patches[trains & (patches.image_id == "1") & (patches.z == 0)]
     assert len(near(patches[trains].reset_index(drop=True), held_out, 0, BUFFER)) == 0
     # Patches are 32 px, every 16; those at 16 and 96 touch the strip 48…96 that is held out.
     assert sorted(set(kept.y0)) == [0, 112, 144, 160]
