@@ -14,13 +14,22 @@ import numpy as np
 from tessera.errors import InputError
 
 TRUTH_ROWS = 128  # of a chunk of `truth`
+AXES = {
+    "xy": (0, 1, 2),
+    "xz": (1, 0, 2),
+    "yz": (2, 0, 1),
+}  # plane → the axes of (Z, H, W) that are its depth, rows, columns
 
 
 class PixelStore:
-    """Reads tiles.h5. Each process opens the file for itself: a loader process may not use its parent's handle."""
+    """Reads tiles.h5 in one plane of its volumes, of which all depths, rows and columns are then those of that plane.
 
-    def __init__(self, path: Path):
-        self.path = path
+    Each process opens the file for itself: a loader process may not use its parent's handle.
+    """
+
+    def __init__(self, path: Path, plane: str = "xy"):
+        self.path, self.plane = path, plane
+        self._sizes: dict[str, tuple[tuple[int, int, int], int]] = {}  # shape and label depth of what was asked for
         self._file: h5py.File | None = None
         self._process = 0
 
@@ -31,7 +40,11 @@ class PixelStore:
         return self._file
 
     def __getstate__(self) -> dict:
-        return {"path": self.path, "_file": None, "_process": 0}
+        return {"path": self.path, "plane": self.plane, "_sizes": {}, "_file": None, "_process": 0}
+
+    def in_plane(self, plane: str) -> "PixelStore":
+        """The same volumes seen in another plane."""
+        return self if plane == self.plane else PixelStore(self.path, plane)
 
     @property
     def digest(self) -> str:
@@ -39,14 +52,12 @@ class PixelStore:
         return self.file.attrs["digest"]
 
     def shape(self, image_id: str) -> tuple[int, int, int]:
-        """(Z, H, W) at the working scale. Raises InputError for an unknown image."""
-        if image_id not in self.file:
-            raise InputError(f"{self.path}: holds no image {image_id!r}; rerun `dvc repro tile`")
-        return self.file[image_id]["pixels"].shape[:3]
+        """(Z, H, W) at the working scale. Raises InputError: an unknown image, or one that has but one plane."""
+        return self._size(image_id)[0]
 
     def label_depth(self, image_id: str) -> int:
         """How many slices are labelled, and predicted: all, or 1 where one label stands for all depth."""
-        return int(self.file[image_id].attrs.get("label_depth", self.shape(image_id)[0]))
+        return self._size(image_id)[1]
 
     def slice_of(self, image_id: str, z: int) -> int:
         """The slice on which the label slice z lies or, where one label stands for all depth, the middle one."""
@@ -60,7 +71,8 @@ class PixelStore:
     def read_window(self, image_id: str, z: int, y: int, x: int, height: int, width: int) -> np.ndarray:
         """Pixels (h, w, C) of a slice; z beyond the volume is its last slice, a window beyond the image is cut."""
         pixels = self.file[image_id]["pixels"]
-        return pixels[min(max(z, 0), pixels.shape[0] - 1), y : y + height, x : x + width]
+        inside = min(max(z, 0), pixels.shape[AXES[self.plane][0]] - 1)
+        return pixels[self._place(inside, (y, x, height, width))]
 
     def read_stack(self, image_id: str, depths: Sequence[int], window: tuple[int, int, int, int]) -> np.ndarray:
         """A 2.5D stack (h, w, len(depths)·C) of slices, window = (y, x, height, width)."""
@@ -68,13 +80,32 @@ class PixelStore:
 
     def read_labels(self, image_id: str, z: int, window: tuple[int, int, int, int]) -> np.ndarray:
         """Labels (h, w) uint8 of a slice at the working scale."""
-        y, x, height, width = window
-        return self.file[image_id]["labels"][z, y : y + height, x : x + width]
+        return self.file[image_id]["labels"][self._place(z, window)]
 
     def read_truth(self, image_id: str, z: int) -> np.ndarray:
         """Labels (H, W) uint8 of a slice at the original resolution."""
         group = self.file[image_id]
         return group["truth" if "truth" in group else "labels"][z]
+
+    def _place(self, z: int, window: tuple[int, int, int, int]) -> tuple[int | slice, ...]:
+        """Where a window of the plane's slice z lies in (Z, H, W); what is read there has rows before columns."""
+        y, x, height, width = window
+        along = dict(zip(AXES[self.plane], (z, slice(y, y + height), slice(x, x + width)), strict=True))
+        return along[0], along[1], along[2]
+
+    def _size(self, image_id: str) -> tuple[tuple[int, int, int], int]:
+        if image_id not in self._sizes:
+            if image_id not in self.file:
+                raise InputError(f"{self.path}: holds no image {image_id!r}; rerun `dvc repro tile`")
+            group = self.file[image_id]
+            volume = group["pixels"].shape[:3]
+            if volume[0] == 1 and self.plane != "xy":
+                raise InputError(
+                    f"{image_id}: is no volume and has no plane {self.plane}; give all models planes: [xy]"
+                )
+            shape = tuple(volume[axis] for axis in AXES[self.plane])
+            self._sizes[image_id] = shape, int(group.attrs.get("label_depth", shape[0]))
+        return self._sizes[image_id]
 
 
 def create_image(
