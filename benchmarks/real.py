@@ -16,7 +16,7 @@ from benchmarks import sample
 from benchmarks.results import RESULTS, Finished, claim, clone, commit, repro, write_results
 from tessera.decide.bootstrap import paired_interval
 from tessera.decide.decision import EVERYWHERE
-from tessera.metrics.counts import DiceScore
+from tessera.metrics.counts import FScore
 
 GOALS = {"monuseg": 0.79, "isbi2012": 0.81}  # cross-fitted pooled Dice from random weights
 MINUTES = 35
@@ -79,7 +79,7 @@ def sample_claims(scores: dict) -> list[dict]:
 def paired_claim(what: str, first: dict, second: dict, scores: dict) -> dict:
     """The gain of the second over the first, cross-fitted, with its paired interval over groups."""
     counts = [np.array(said["counts"]) for said in (first, second)]
-    score = DiceScore(scores["score"]["average"], scores["score"]["empty"])
+    score = FScore(scores["score"]["average"], scores["score"]["empty"])
     low, high = paired_interval(*counts, np.array(scores["rows"]["group"]), score, resamples=10000, seed=0)
     gain = second["crossfitted"] - first["crossfitted"]
     return claim(

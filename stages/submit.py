@@ -15,7 +15,7 @@ from tessera.deliver.scoreboard import solution_score, table
 from tessera.deliver.submission import check_score, masks, rows_asked_for, shapes_of
 from tessera.errors import raise_problems
 from tessera.labels import read_csv
-from tessera.metrics.counts import DiceScore
+from tessera.metrics.counts import build_score
 from tessera.params import load_params
 from tessera.tasks import build_task
 
@@ -23,10 +23,7 @@ from tessera.tasks import build_task
 def main() -> None:
     params = load_params()
     recipe, scores = (json.loads(path.read_text()) for path in (paths.RECIPE, paths.SCORES))
-    score, dialect = (
-        DiceScore(params.score.average, params.score.empty),
-        build_dialect(params.submit.dialect, params.data.classes),
-    )
+    score, dialect = build_score(params.score), build_dialect(params.submit.dialect, params.data.classes)
     manifest, pixels, task = (
         read_manifest(paths.MANIFEST),
         PixelStore(paths.TILES),

@@ -14,14 +14,14 @@ from tessera.decide.honest import evaluate
 from tessera.decide.recipe import build_recipe
 from tessera.decide.search import Search, simplex
 from tessera.decide.thresholds import offer_strata, score_curves
-from tessera.metrics.counts import DiceScore
+from tessera.metrics.counts import build_score
 from tessera.params import load_params
 from tessera.tasks import build_task
 
 
 def main() -> None:
     params = load_params()
-    tune, score = params.tune, DiceScore(params.score.average, params.score.empty)
+    tune, score = params.tune, build_score(params.score)
     manifest, parts = read_manifest(paths.MANIFEST), read_folds(paths.FOLDS)
     stores = {model: {fold: paths.oof(model, fold) for fold in params.fold.run} for model in tune.ensemble}
     declared = [paths.oof(model, fold) for model in params.train.models for fold in params.fold.run]
@@ -40,7 +40,7 @@ def main() -> None:
         alone = np.flatnonzero(weights[:, number] == 1)
         models[name] = evaluate(search, alone, tune.bootstrap, tune.seed) if len(weights) > 1 else ensemble
     scores = {
-        "score": params.score.model_dump(), "notes": refusal, "ensemble": ensemble, "models": models,
+        "score": params.score.model_dump() | {"name": score.name}, "notes": refusal, "ensemble": ensemble, "models": models,
         "selected_on_validation": [name for name in tune.ensemble if params.models[name].keep == "best"],
         "curves": score_curves(search, ensemble["decision"]), "rows": rows.to_dict("list"),
     }  # fmt: skip

@@ -6,6 +6,7 @@ params.yaml. What only changes speed (device, workers, …) comes from TESSERA_*
 
 import difflib
 import math
+import re
 import typing
 from collections.abc import Collection
 from pathlib import Path
@@ -49,12 +50,24 @@ class Sample(Section):
     seed: Seed
 
 
+PATTERNS = {  # what may stand for names in them
+    "train_images": ["{image_id}", "{slice}", "{group}"],
+    "test_images": ["{image_id}", "{slice}", "{group}"],
+    "train_masks": ["{image_id}", "{slice}"],
+    "train_polygons": ["{image_id}", "{slice}"],
+    "valid_masks": ["{image_id}", "{slice}"],
+}
+
+
 class Data(Section):
-    """The raw layout. Patterns are relative to `source`; {image_id} and, in volumes, {slice} stand for names."""
+    """The raw layout. Patterns are relative to `source`; {image_id} and, in volumes, {slice} stand for names.
+
+    Those of images may hold {group}, the name of the image's group, and * for any part of a name.
+    """
 
     source: str
-    task: Literal["binary"]
-    classes: Annotated[list[Name], Field(min_length=1, max_length=1)]
+    task: Literal["binary", "multilabel"]
+    classes: Annotated[list[Name], Field(min_length=1), AfterValidator(_unique)]
     channels: Literal["grey", "rgb", "all"]
     train_images: str
     test_images: str | None = None
@@ -78,7 +91,7 @@ class Data(Section):
     meta: list[str] = []  # csv files with a row an image
     id: str = "id"  # the column of ids, in every csv
     id_ending: str = ""  # what ids of csv files have behind the image_id, as ".jpg"
-    group: str | None = None
+    group: str | None = None  # a column of meta; or {group} in the patterns of images
     stratum: str | None = None
     domain: str | None = None
     pixel_size: str | None = None  # the column with each image's own µm per pixel
@@ -90,16 +103,14 @@ class Data(Section):
     def _contradictions(self) -> "Data":
         if (self.train_masks, self.train_rle, self.train_polygons).count(None) != 2:
             raise ValueError("give exactly one of train_masks, train_rle and train_polygons")
+        if (self.task == "binary") != (len(self.classes) == 1):
+            raise ValueError(f"task binary goes with one class, multilabel with several; classes are {self.classes}")
         if self.positive == self.ignore:
             raise ValueError(f"positive and ignore are both {self.positive}")
         if (self.mask_kind == "colour") != bool(self.colours):
             raise ValueError(f"mask_kind colour goes with a table of colours; mask_kind is {self.mask_kind}")
         if self.labels == "volume" and "{slice}" in f"{self.train_masks}{self.valid_masks}":
             raise ValueError("labels: volume means one label for all depth; train_masks and valid_masks name {slice}")
-        for key in ("train_images", "test_images", "train_masks", "train_polygons", "valid_masks"):
-            pattern = getattr(self, key)
-            if pattern is not None and pattern.count("{image_id}") != 1 and not pattern.endswith(".jsonl"):
-                raise ValueError(f"{key} must hold {{image_id}} once, got {pattern!r}")
         meanings = (*self.classes, "background", "ignore")
         for key, table in (("colours", self.colours), ("class_names", self.class_names)):
             for name, meaning in table.items():
@@ -109,12 +120,39 @@ class Data(Section):
             raise ValueError("group, stratum, domain and pixel_size are columns of `meta`, which is empty")
         return self
 
+    @model_validator(mode="after")
+    def _patterns(self) -> "Data":
+        for key, known in PATTERNS.items():
+            pattern = getattr(self, key) or "{image_id}"
+            fields = re.findall(r"\{\w*\}", pattern)
+            if fields.count("{image_id}") != 1 and not pattern.endswith(".jsonl"):
+                raise ValueError(f"{key} must hold {{image_id}} once, got {pattern!r}")
+            for field in fields:
+                if field not in known or fields.count(field) > 1:
+                    raise ValueError(
+                        f"{key} may hold {', '.join(known)}, each once, and * for the rest; got {pattern!r}"
+                    )
+            if "**" in pattern and "{group}" in known:
+                raise ValueError(
+                    f"{key}: a * stands for a part of one name, write */* for two folders; got {pattern!r}"
+                )
+            if "{group}" in fields and self.group:
+                raise ValueError(f"{key} names the group, and so does group: {self.group}; give one of them")
+        return self
+
 
 class Score(Section):
-    metric: Literal["dice"]
+    metric: Literal["dice", "fbeta"]
+    beta: float = Field(gt=0, default=1.0)  # metric fbeta; 1 is Dice, below 1 false positives cost more
     average: Literal["pooled", "per_image"]
     empty: Share  # the score where truth and prediction are both empty
     direction: Literal["max"]
+
+    @model_validator(mode="after")
+    def _beta_has_its_metric(self) -> "Score":
+        if self.metric == "dice" and self.beta != 1:
+            raise ValueError(f"beta {self.beta:g} belongs to metric fbeta; the metric is dice")
+        return self
 
 
 class Tile(Section):

@@ -18,8 +18,8 @@ class Binary:
 
     def encode_target(self, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Labels (..., H, W) uint8 → target (..., C, H, W) and valid (..., C, H, W), both bool."""
-        labels = np.expand_dims(labels, -3)
-        return labels == 1, labels != IGNORE
+        planes = self._planes(labels)
+        return planes == 1, planes != IGNORE
 
     def probabilities(self, logits: "torch.Tensor") -> "torch.Tensor":
         """Logits (B, C, H, W) → probabilities in [0, 1], float32."""
@@ -29,8 +29,18 @@ class Binary:
         """The channel order after undoing `view`: nothing swaps where no classes are paired."""
         return list(range(self.channels))
 
+    def _planes(self, labels: np.ndarray) -> np.ndarray:
+        return np.expand_dims(labels, -3)
 
-TASKS = {"binary": Binary}
+
+class Multilabel(Binary):
+    """Classes that may overlap: labels (..., H, W, K) of 0, 1 and IGNORE, the classes last; a sigmoid channel a class."""
+
+    def _planes(self, labels: np.ndarray) -> np.ndarray:
+        return np.moveaxis(labels, -1, -3)
+
+
+TASKS = {"binary": Binary, "multilabel": Multilabel}
 
 
 def build_task(name: str, classes: list[str]) -> Binary:

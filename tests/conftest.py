@@ -86,7 +86,7 @@ def pixel_store(tmp_path: Path) -> Callable[..., PixelStore]:
         with h5py.File(path, "w") as file:
             file.attrs["digest"] = "d"
             for name, pixels in images.items():
-                group = create_image(file, name, pixels.shape, pixels.shape[1:3], True)
+                group = create_image(file, name, pixels.shape, pixels.shape[1:3], classes=1)
                 group.attrs["scale"] = 1.0
                 group["pixels"][:] = pixels
                 drawn = rng.choice(np.array([0, 1, 255], np.uint8), pixels.shape[:3])

@@ -8,7 +8,7 @@ from tessera.tasks import IGNORE, TASKS, build_task
 
 @pytest.mark.parametrize("name", TASKS)
 def test_the_task_has_a_channel_a_class(name: str) -> None:
-    assert build_task(name, ["vessel"]).channels == 1
+    assert build_task(name, ["vessel", "tumour"]).channels == 2
 
 
 @pytest.mark.parametrize("leading", [(), (3,), (2, 3)])
@@ -19,6 +19,16 @@ def test_targets_get_a_channel_axis_and_ignored_pixels_are_not_valid(leading: tu
     assert target.dtype == valid.dtype == bool
     np.testing.assert_array_equal(target[..., 0, :, :], labels == 1)
     np.testing.assert_array_equal(valid[..., 0, :, :], labels != 255)
+
+
+@pytest.mark.parametrize("leading", [(), (3,), (2, 3)])
+def test_classes_that_overlap_stand_last_in_labels_and_first_in_targets(leading: tuple[int, ...]) -> None:
+    labels = np.random.default_rng(0).choice(np.array([0, 1, IGNORE], np.uint8), (*leading, 5, 7, 3))
+    target, valid = build_task("multilabel", ["a", "b", "c"]).encode_target(labels)
+    assert target.shape == valid.shape == (*leading, 3, 5, 7)
+    for k in range(3):
+        np.testing.assert_array_equal(target[..., k, :, :], labels[..., k] == 1)
+        np.testing.assert_array_equal(valid[..., k, :, :], labels[..., k] != IGNORE)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])

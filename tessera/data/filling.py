@@ -10,7 +10,7 @@ import pandas as pd
 
 from tessera.data.labelling import Labels
 from tessera.data.manifest import label_slices
-from tessera.data.patches import COLUMNS, index_slice
+from tessera.data.patches import index_slice
 from tessera.data.pixels import TRUTH_ROWS
 from tessera.data.readers.base import Band
 from tessera.data.regions import Place, Plane
@@ -103,12 +103,14 @@ def _fill_labels(shared: Shared, job: Job, file: BinaryIO, z: int, filled: Fille
             truth.append((z, y, zlib.compress(_whole_chunk(rows, size), 1)))
             yield y, rows
 
-    bands = read_labels(shared.labels, row, z)
-    plane.write(resample_labels(bands if plane.shape == size else kept(bands), size, plane.shape))
-    patches = index_slice(plane, shared.tile.size, shared.tile.stride)
-    filled.patches.append(patches.assign(image_id=row.image_id, z=z)[COLUMNS])
+    bands, working = read_labels(shared.labels, row, z), plane.shape[:2]
+    plane.write(resample_labels(bands if working == size else kept(bands), size, working))
+    patches = index_slice(plane, shared.tile.size, shared.tile.stride, shared.data.classes)
+    patches.insert(0, "image_id", row.image_id)
+    patches.insert(1, "z", z)
+    filled.patches.append(patches)
     for _, y, chunk in truth:
-        rows = np.frombuffer(zlib.decompress(chunk), np.uint8).reshape(-1, size[1])[: size[0] - y]
+        rows = np.frombuffer(zlib.decompress(chunk), np.uint8).reshape(-1, size[1], *plane.shape[2:])[: size[0] - y]
         filled.overlap[:] += _overlap(rows, y, plane, size)
     filled.truth.extend(truth)
 
@@ -122,14 +124,16 @@ def read_labels(labels: Labels, row: pd.Series, z: int) -> Iterator[Band]:
 
 def _whole_chunk(rows: np.ndarray, size: Size) -> np.ndarray:
     """Rows filled up to a chunk of `truth`, as HDF5 stores the last one."""
-    return np.ascontiguousarray(np.pad(rows, ((0, min(TRUTH_ROWS, size[0]) - len(rows)), (0, 0))))
+    lack = min(TRUTH_ROWS, size[0]) - len(rows)
+    return np.ascontiguousarray(np.pad(rows, ((0, lack), *[(0, 0)] * (rows.ndim - 1))))
 
 
 def _overlap(truth: np.ndarray, y: int, plane: Plane, size: Size) -> tuple[int, int]:
     """Dice's two sums over the valid pixels of some rows of the truth and the working labels brought back there."""
     rows = (y, y + len(truth))
     first, last = source_span(*rows, size[0], plane.shape[0])
-    working = (plane[first:last] == 1).astype(np.float32)[None]
-    found = (enlarge(working, (first, 0), rows, (0, size[1]), size, plane.shape)[0] >= 0.5) & (truth != IGNORE)
+    working = np.moveaxis(np.atleast_3d(plane[first:last] == 1).astype(np.float32), -1, 0)
+    truth = np.moveaxis(np.atleast_3d(truth), -1, 0)
+    found = (enlarge(working, (first, 0), rows, (0, size[1]), size, plane.shape[:2]) >= 0.5) & (truth != IGNORE)
     positive = truth == 1
     return 2 * int((found & positive).sum()), int(found.sum()) + int(positive.sum())

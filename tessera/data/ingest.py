@@ -44,7 +44,7 @@ def build_manifest(data: "Data", threads: int = 1) -> pd.DataFrame:
         for subset in items
         for item in tqdm(items[subset], desc=f"check {subset}", unit="image", disable=None)
     ]
-    table = pd.DataFrame(rows, columns=[name for name in COLUMNS if name not in ("group", "stratum", "domain")])
+    table = pd.DataFrame(rows, columns=[name for name in COLUMNS if name not in ("stratum", "domain")])
     if data.labels == "volume":
         table[LABEL_UNIT] = data.labels
     problems += _twice(table)
@@ -85,8 +85,8 @@ def _check_item(
         problems.append(f"{item.pattern}: the slices of a volume must be alike, but {listed}")
     (height, width, channels), _ = next(iter(shapes), ((0, 0, 0), ""))
     return {
-        "image_id": item.image_id, "subset": subset, "height": height, "width": width,
-        "depth": max(1, len(names)), "channels": channels, "image": item.pattern,
+        "image_id": item.image_id, "subset": subset, "group": item.group or item.image_id,
+        "height": height, "width": width, "depth": max(1, len(names)), "channels": channels, "image": item.pattern,
         "label": labels.place(item.image_id) if labels else "", "slices": "/".join(names),
         "digest": digest.hexdigest(),
     }  # fmt: skip
@@ -176,7 +176,7 @@ def _join_meta(table: pd.DataFrame, meta: pd.DataFrame, data: "Data", problems: 
                 for row in lacking.itertuples()
             ]
     if data.group is None:
-        joined["group"] = joined.image_id
+        joined["group"] = table.group  # the layout's
     return joined
 
 

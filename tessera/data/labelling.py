@@ -35,9 +35,9 @@ class Labels:
         return cls(data, ANNOTATIONS[_key(data)](data, problems))
 
     def read(self, image_id: str, slice_name: str, shape: tuple[int, int]) -> np.ndarray:
-        """The label (H, W) uint8 in {0, 1, 255} of the one class; see `read_planes`."""
-        (plane,) = self.read_planes(image_id, slice_name, shape)
-        return plane
+        """The label in {0, 1, 255}: (H, W) uint8 or, of several classes, (H, W, K); see `read_planes`."""
+        planes = self.read_planes(image_id, slice_name, shape)
+        return planes[0] if len(planes) == 1 else np.moveaxis(planes, 0, -1)
 
     def read_planes(self, image_id: str, slice_name: str, shape: tuple[int, int]) -> np.ndarray:
         """The label (K, H, W) uint8 in {0, 1, 255}, a plane a class, 255 outside the valid area; not to be written to.

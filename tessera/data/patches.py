@@ -14,22 +14,27 @@ def grid(length: int, size: int, stride: int) -> list[int]:
     return [*starts, max(length - size, 0)]
 
 
-def index_slice(labels: np.ndarray, size: int, stride: int) -> pd.DataFrame:
-    """Candidate patches of a label slice (H, W), columns y, x, valid_fraction, positive_fraction.
+def index_slice(labels: np.ndarray, size: int, stride: int, classes: list[str]) -> pd.DataFrame:
+    """Candidate patches of a label slice (H, W) or (H, W, K), columns y, x, valid_fraction, positive_fraction.
 
     labels: an array, or what gives rows of one by slicing; at most `size` rows are held at once.
-    Fractions: valid of the patch's pixels, positive of its valid pixels. Patches without a valid pixel are left out.
+    Fractions: valid of the patch's pixels, positive of its valid pixels, each in any class; of several classes also
+    each one's, as positive_<class>. Patches without a valid pixel are left out.
     """
+    own = [f"positive_{name}" for name in classes] if len(classes) > 1 else []
     starts = np.array(grid(labels.shape[1], size, stride))
     ends = np.minimum(starts + size, labels.shape[1])
     rows = []
     for y in grid(labels.shape[0], size, stride):
         window = labels[y : min(y + size, labels.shape[0])]
-        valid, positive = (_sums(mask, starts, ends) for mask in (window != IGNORE, window == 1))
+        planes = np.atleast_3d(window)
+        valid = _sums((planes != IGNORE).any(2), starts, ends)
+        masks = [(planes == 1).any(2)] + [planes[..., k] == 1 for k in range(len(own))]
+        positive = np.stack([_sums(mask, starts, ends) for mask in masks], 1)
         for i in np.flatnonzero(valid):
             area = len(window) * (ends[i] - starts[i])
-            rows.append((y, int(starts[i]), float(valid[i] / area), float(positive[i] / valid[i])))
-    return pd.DataFrame(rows, columns=COLUMNS[2:])
+            rows.append((y, int(starts[i]), float(valid[i] / area), *(positive[i] / valid[i]).tolist()))
+    return pd.DataFrame(rows, columns=[*COLUMNS[2:], *own])
 
 
 def drop_empty(patches: pd.DataFrame, keep: float, seed: int) -> pd.DataFrame:

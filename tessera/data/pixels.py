@@ -1,7 +1,8 @@
 """data/tiles.h5: every image's pixels at the working scale, and its labels.
 
-`/<image_id>/pixels` (Z, H, W, C) and `/<image_id>/labels` (Z, H, W) are uint8, contiguous, not compressed, so that
-a window is read without decoding. Where one label stands for all depth, labels are (1, H, W). `/<image_id>/truth` holds labels at the original resolution where scale ≠ 1.
+`/<image_id>/pixels` (Z, H, W, C) and `/<image_id>/labels` (Z, H, W), of several classes (Z, H, W, K), are uint8,
+contiguous, not compressed, so that a window is read without decoding. `/<image_id>/truth` holds labels at the original
+resolution where scale ≠ 1. Where one label stands for all depth, Z of labels and truth is 1.
 """
 
 import os
@@ -22,14 +23,14 @@ AXES = {
 
 
 class PixelStore:
-    """Reads tiles.h5 in one plane of its volumes, of which all depths, rows and columns are then those of that plane.
+    """Reads tiles.h5. Each process opens the file for itself: a loader process may not use its parent's handle.
 
-    Each process opens the file for itself: a loader process may not use its parent's handle.
+    A store turned into another plane of its volumes has the depth, rows and columns of that plane everywhere but in
+    `read_truth`. Pixels and labels are read through a map of the file: HDF5 fetches 64 KiB for every row of a window.
     """
 
     def __init__(self, path: Path, plane: str = "xy"):
         self.path, self.plane = path, plane
-        self._sizes: dict[str, tuple[tuple[int, int, int], int]] = {}  # shape and label depth of what was asked for
         self._file: h5py.File | None = None
         self._process = 0
 
@@ -37,10 +38,12 @@ class PixelStore:
     def file(self) -> h5py.File:
         if self._file is None or self._process != os.getpid():
             self._file, self._process = h5py.File(self.path, "r"), os.getpid()
+            self._bytes = np.asarray(np.memmap(self.path, np.uint8, "r"))
+            self._arrays: dict[tuple[str, str], np.ndarray] = {}
         return self._file
 
     def __getstate__(self) -> dict:
-        return {"path": self.path, "plane": self.plane, "_sizes": {}, "_file": None, "_process": 0}
+        return {"path": self.path, "plane": self.plane, "_file": None, "_process": 0}
 
     def in_plane(self, plane: str) -> "PixelStore":
         """The same volumes seen in another plane."""
@@ -53,11 +56,11 @@ class PixelStore:
 
     def shape(self, image_id: str) -> tuple[int, int, int]:
         """(Z, H, W) at the working scale. Raises InputError: an unknown image, or one that has but one plane."""
-        return self._size(image_id)[0]
+        return self._array(image_id, "pixels").shape[:3]
 
     def label_depth(self, image_id: str) -> int:
         """How many slices are labelled, and predicted: all, or 1 where one label stands for all depth."""
-        return self._size(image_id)[1]
+        return int(self.file[image_id].attrs.get("label_depth", self.shape(image_id)[0]))
 
     def slice_of(self, image_id: str, z: int) -> int:
         """The slice on which the label slice z lies or, where one label stands for all depth, the middle one."""
@@ -70,42 +73,41 @@ class PixelStore:
 
     def read_window(self, image_id: str, z: int, y: int, x: int, height: int, width: int) -> np.ndarray:
         """Pixels (h, w, C) of a slice; z beyond the volume is its last slice, a window beyond the image is cut."""
-        pixels = self.file[image_id]["pixels"]
-        inside = min(max(z, 0), pixels.shape[AXES[self.plane][0]] - 1)
-        return pixels[self._place(inside, (y, x, height, width))]
+        return self._window(image_id, z, y, x, height, width).copy()
 
     def read_stack(self, image_id: str, depths: Sequence[int], window: tuple[int, int, int, int]) -> np.ndarray:
         """A 2.5D stack (h, w, len(depths)·C) of slices, window = (y, x, height, width)."""
-        return np.concatenate([self.read_window(image_id, depth, *window) for depth in depths], axis=2)
+        return np.concatenate([self._window(image_id, depth, *window) for depth in depths], axis=2)
 
     def read_labels(self, image_id: str, z: int, window: tuple[int, int, int, int]) -> np.ndarray:
-        """Labels (h, w) uint8 of a slice at the working scale."""
-        return self.file[image_id]["labels"][self._place(z, window)]
-
-    def read_truth(self, image_id: str, z: int) -> np.ndarray:
-        """Labels (H, W) uint8 of a slice at the original resolution."""
-        group = self.file[image_id]
-        return group["truth" if "truth" in group else "labels"][z]
-
-    def _place(self, z: int, window: tuple[int, int, int, int]) -> tuple[int | slice, ...]:
-        """Where a window of the plane's slice z lies in (Z, H, W); what is read there has rows before columns."""
+        """Labels (h, w) or (h, w, K) uint8 of a slice at the working scale."""
         y, x, height, width = window
-        along = dict(zip(AXES[self.plane], (z, slice(y, y + height), slice(x, x + width)), strict=True))
-        return along[0], along[1], along[2]
+        return self._array(image_id, "labels")[z, y : y + height, x : x + width].copy()
 
-    def _size(self, image_id: str) -> tuple[tuple[int, int, int], int]:
-        if image_id not in self._sizes:
-            if image_id not in self.file:
+    def _window(self, image_id: str, z: int, y: int, x: int, height: int, width: int) -> np.ndarray:
+        pixels = self._array(image_id, "pixels")
+        return pixels[min(max(z, 0), pixels.shape[0] - 1), y : y + height, x : x + width]
+
+    def _array(self, image_id: str, name: str) -> np.ndarray:
+        """A dataset inside the map, turned into the plane, read-only."""
+        file, key = self.file, (image_id, name)
+        if key not in self._arrays:
+            if image_id not in file:
                 raise InputError(f"{self.path}: holds no image {image_id!r}; rerun `dvc repro tile`")
-            group = self.file[image_id]
-            volume = group["pixels"].shape[:3]
-            if volume[0] == 1 and self.plane != "xy":
+            dataset = file[image_id][name]
+            start = dataset.id.get_offset()
+            if dataset.shape[0] == 1 and self.plane != "xy":
                 raise InputError(
                     f"{image_id}: is no volume and has no plane {self.plane}; give all models planes: [xy]"
                 )
-            shape = tuple(volume[axis] for axis in AXES[self.plane])
-            self._sizes[image_id] = shape, int(group.attrs.get("label_depth", shape[0]))
-        return self._sizes[image_id]
+            array = self._bytes[start : start + dataset.size].reshape(dataset.shape)
+            self._arrays[key] = array.transpose(*AXES[self.plane], *range(3, array.ndim))
+        return self._arrays[key]
+
+    def read_truth(self, image_id: str, z: int) -> np.ndarray:
+        """Labels (H, W) or (H, W, K) uint8 of a slice at the original resolution."""
+        group = self.file[image_id]
+        return group["truth" if "truth" in group else "labels"][z]
 
 
 def create_image(
@@ -113,12 +115,13 @@ def create_image(
     image_id: str,
     shape: tuple[int, int, int, int],
     original: tuple[int, int],
-    labelled: bool,
+    classes: int,
     label_depth: int | None = None,
 ) -> h5py.Group:
     """Makes the datasets of an image, shape (Z, H, W, C) at working scale; original is its (height, width).
 
-    label_depth: 1 where one label stands for all depth; by default each slice has its own.
+    classes: of its labels; 0 where it has none. label_depth: 1 where one label stands for all depth; by default each
+    slice has its own.
 
     Pixels and labels have their place in the file at once, so that other processes can fill it.
     """
@@ -130,9 +133,10 @@ def create_image(
     placed.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
     placed.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
     group.create_dataset("pixels", shape, np.uint8, dcpl=placed)
-    if labelled:
-        group.create_dataset("labels", (label_depth, *shape[1:3]), np.uint8, dcpl=placed)
-    if labelled and tuple(shape[1:3]) != tuple(original):
-        chunks = (1, min(TRUTH_ROWS, original[0]), original[1])
-        group.create_dataset("truth", (label_depth, *original), np.uint8, chunks=chunks, compression="gzip")
+    planes = (classes,) if classes > 1 else ()
+    if classes:
+        group.create_dataset("labels", (label_depth, *shape[1:3], *planes), np.uint8, dcpl=placed)
+    if classes and tuple(shape[1:3]) != tuple(original):
+        chunks = (1, min(TRUTH_ROWS, original[0]), original[1], *planes)
+        group.create_dataset("truth", (label_depth, *original, *planes), np.uint8, chunks=chunks, compression="gzip")
     return group

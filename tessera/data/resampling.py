@@ -28,12 +28,15 @@ def resample_pixels(bands: Iterator[Band], size: Size, working: Size) -> Iterato
 
 
 def resample_labels(bands: Iterator[Band], size: Size, working: Size) -> Iterator[Band]:
-    """Labels (h, W) uint8 at `working` size: positive where at least half of the covered valid area is; ignored where
-    most of it is."""
+    """Labels (h, W) or (h, W, K) uint8 at `working` size: positive where at least half of the covered valid area is;
+    ignored where most of it is."""
     if size == working:
         return bands
-    planes = ((y, np.stack([labels == 1, labels == IGNORE], 2).view(np.uint8)) for y, labels in bands)
-    return ((y, _decide(shares[..., 0], shares[..., 1])) for y, shares in _resample(planes, size, working))
+    answers = (
+        (y, np.stack([labels == 1, labels == IGNORE], 2).view(np.uint8).reshape(*labels.shape[:2], -1))
+        for y, labels in bands
+    )  # (h, W, 2·K): positive of each class, then ignored of each
+    return ((y, _decide(*np.split(shares, 2, axis=2))) for y, shares in _resample(answers, size, working))
 
 
 def source_span(start: int, end: int, length: int, working: int) -> tuple[int, int]:
@@ -59,7 +62,8 @@ def enlarge(
 
 
 def _decide(positive: np.ndarray, ignored: np.ndarray) -> np.ndarray:
-    return np.where(ignored > 0.5, np.uint8(IGNORE), (positive >= 0.5 * (1 - ignored) - _TIE).astype(np.uint8))
+    labels = np.where(ignored > 0.5, np.uint8(IGNORE), (positive >= 0.5 * (1 - ignored) - _TIE).astype(np.uint8))
+    return labels[..., 0] if labels.shape[-1] == 1 else labels
 
 
 def _resample(bands: Iterator[Band], size: Size, working: Size) -> Iterator[Band]:

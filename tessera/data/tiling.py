@@ -30,7 +30,8 @@ _SHARE = 2**26  # pixel values that are worth a process of their own
 
 
 class Tiled(NamedTuple):
-    """The candidate patches of training images, and by image_id the Dice that no prediction at this scale can exceed."""
+    """The candidate patches of training images, and by image_id the Dice of their truth after the way to the working
+    scale and back: what a model that learns its labels perfectly reaches."""
 
     patches: pd.DataFrame
     ceilings: pd.Series  # empty at scale 1
@@ -80,8 +81,8 @@ def _lay_out(manifest: pd.DataFrame, data: "Data", tile: "Tile", path: Path) -> 
         for _, row in manifest.iterrows():
             size = working_size(row.height, row.width, scale_of(row, data, tile))
             shape, labelled = (row.depth, *size, row.channels), row.subset == TRAIN
-            label_depth = len(label_slices(row))
-            group = create_image(file, row.image_id, shape, (row.height, row.width), labelled, label_depth=label_depth)
+            classes, depth = len(data.classes) * labelled, len(label_slices(row))
+            group = create_image(file, row.image_id, shape, (row.height, row.width), classes, label_depth=depth)
             jobs.append(Job(row, Place.of(group["pixels"]), Place.of(group["labels"]) if labelled else None))
     return jobs
 
@@ -104,7 +105,7 @@ def _describe(group: h5py.Group, job: Job, filled: Filled, scale: float) -> None
         black, white = black[0], white[0]
     group.attrs.update(black=black, white=white, height=job.row.height, width=job.row.width, scale=scale)
     for z, y, chunk in filled.truth:
-        group["truth"].id.write_direct_chunk((z, y, 0), chunk)
+        group["truth"].id.write_direct_chunk((z, y, *[0] * (group["truth"].ndim - 2)), chunk)
 
 
 def _concat(patches: list[pd.DataFrame]) -> pd.DataFrame:

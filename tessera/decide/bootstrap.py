@@ -2,26 +2,26 @@
 
 import numpy as np
 
-from tessera.metrics.counts import DiceScore
+from tessera.metrics.counts import FScore
 
 LEVEL = (2.5, 97.5)  # %
 
 
-def interval(counts: np.ndarray, groups: np.ndarray, score: DiceScore, resamples: int, seed: int) -> list[float] | None:
+def interval(counts: np.ndarray, groups: np.ndarray, score: FScore, resamples: int, seed: int) -> list[float] | None:
     """The 95 % interval of the score of rows, counts (rows, C, 3), groups (rows,); None with fewer than two groups."""
     scores = resampled(counts, groups, score, resamples, seed)
     return None if scores is None else [float(bound) for bound in np.percentile(scores, LEVEL)]
 
 
 def paired_interval(
-    first: np.ndarray, second: np.ndarray, groups: np.ndarray, score: DiceScore, resamples: int, seed: int
+    first: np.ndarray, second: np.ndarray, groups: np.ndarray, score: FScore, resamples: int, seed: int
 ) -> list[float] | None:
     """The 95 % interval of score(second) − score(first), both counted on the same rows and resamples."""
     scores = [resampled(counts, groups, score, resamples, seed) for counts in (first, second)]
     return None if scores[0] is None else [float(bound) for bound in np.percentile(scores[1] - scores[0], LEVEL)]
 
 
-def resampled(counts: np.ndarray, groups: np.ndarray, score: DiceScore, resamples: int, seed: int) -> np.ndarray | None:
+def resampled(counts: np.ndarray, groups: np.ndarray, score: FScore, resamples: int, seed: int) -> np.ndarray | None:
     """Scores (resamples,) of the rows with whole groups drawn with replacement; None with fewer than two groups."""
     names = sorted(set(groups))
     if len(names) < 2:

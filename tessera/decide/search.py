@@ -11,7 +11,7 @@ from tessera.decide.decision import EVERYWHERE, Decision, blend, count_areas
 from tessera.decide.evidence import Evidence
 from tessera.decide.histograms import counts_by_threshold, histogram
 from tessera.errors import InputError
-from tessera.metrics.counts import DiceScore, count
+from tessera.metrics.counts import FScore, count
 
 MOST_WEIGHTS = 5000  # combinations; beyond it a search takes hours
 
@@ -29,7 +29,7 @@ def simplex(models: int, step: float) -> np.ndarray:
     return (np.diff(edges) - 1) / parts
 
 
-def best_thresholds(statistics: np.ndarray, score: DiceScore) -> np.ndarray:
+def best_thresholds(statistics: np.ndarray, score: FScore) -> np.ndarray:
     """The indices (S,) of thresholds, one a stratum, that together score best.
 
     statistics: (S, 255, K), summed over each stratum's rows. Coordinate ascent from the best common threshold: never
@@ -56,7 +56,7 @@ def _middle_of_best(curve: np.ndarray) -> int:
 class Search:
     """Decides on subsets of the rows of `evidence`; reads all pixels once, when it is made."""
 
-    def __init__(self, evidence: Evidence, weights: np.ndarray, per_stratum: bool, areas: list[int], score: DiceScore):
+    def __init__(self, evidence: Evidence, weights: np.ndarray, per_stratum: bool, areas: list[int], score: FScore):
         self.evidence, self.weights, self.areas, self.score = evidence, weights, sorted(areas), score
         self.strata = evidence.rows.stratum.to_numpy() if per_stratum else np.full(len(evidence.rows), EVERYWHERE)
         self.histograms = self._histograms()  # (weights, rows, C, 2, 256)

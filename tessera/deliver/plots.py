@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from tessera.decide.decision import EVERYWHERE, Decision, held_out_decisions
 from tessera.decide.evidence import Evidence
 from tessera.errors import InputError
-from tessera.metrics.counts import count, dice
+from tessera.metrics.counts import count, f_score
 
 # Okabe & Ito 2008: told apart by colour-blind eyes. Black is kept for "all rows".
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
@@ -115,7 +115,7 @@ def gallery(evidence: Evidence, scores: dict) -> tuple[list[Row], list[Row]]:
             ]
         )
     seen = counts.sum(2) > 0  # (rows, C): truth or prediction
-    by_row = (dice(counts, 0) * seen).sum(1) / np.maximum(seen.sum(1), 1)
+    by_row = (f_score(counts, 0) * seen).sum(1) / np.maximum(seen.sum(1), 1)
     order = np.argsort(np.where(seen.any(1), by_row, np.inf), kind="stable")[: seen.any(1).sum()]
     best = min(BEST, len(order) // 2)
     worst = min(WORST, len(order) - best)
@@ -127,7 +127,7 @@ def gallery(evidence: Evidence, scores: dict) -> tuple[list[Row], list[Row]]:
 def _shown(evidence: Evidence, decisions: dict[str, Decision], row: int, score: float) -> Row:
     about = evidence.rows.loc[row]
     _, *working = evidence.pixels.shape(about.image_id)
-    original = evidence.pixels.read_truth(about.image_id, about.z).shape
+    original = evidence.pixels.read_truth(about.image_id, about.z).shape[:2]
     y, x = (start * side // length for start, side, length in zip((about.y0, about.x0), working, original, strict=True))
     height, width = (
         -(-length * side // whole)

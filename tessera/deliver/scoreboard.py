@@ -6,12 +6,14 @@ import numpy as np
 
 from tessera.deliver.dialects.rle_csv import RleCsv
 from tessera.errors import InputError
-from tessera.metrics.counts import DiceScore, count
+from tessera.metrics.counts import FScore, count
 
 
 def table(scores: dict) -> str:
     """A line a model and the ensemble: optimistic and cross-fitted score, interval, what was chosen."""
-    lines = [f"{'':<24}{'optimistic':>11}{'cross-fitted':>14}{'95 % interval':>18}   thresholds, min area"]
+    lines = [
+        f"{scores['score']['name']:<24}{'optimistic':>11}{'cross-fitted':>14}{'95 % interval':>18}   thresholds, min area"
+    ]
     for name, said in [*scores["models"].items(), ("ensemble", scores["ensemble"])]:
         low_high = "–" if not said.get("interval") else "{:.4f}…{:.4f}".format(*said["interval"])
         honest = "–" if said["crossfitted"] is None else f"{said['crossfitted']:.4f}"
@@ -30,7 +32,7 @@ def table(scores: dict) -> str:
 
 
 def solution_score(
-    submission: Path, solution: Path, dialect: RleCsv, shapes: dict[str, tuple[int, int]], score: DiceScore
+    submission: Path, solution: Path, dialect: RleCsv, shapes: dict[str, tuple[int, int]], score: FScore
 ) -> float:
     """The score of a submission against a solution file of the same dialect."""
     truth = dict(dialect.read(solution, shapes))

@@ -11,7 +11,7 @@ from tessera.decide.decision import Decision
 from tessera.decide.evidence import Evidence
 from tessera.deliver.dialects.rle_csv import RleCsv
 from tessera.errors import InputError
-from tessera.metrics.counts import DiceScore, count
+from tessera.metrics.counts import FScore, count
 
 if TYPE_CHECKING:
     from tessera.params import Data
@@ -42,7 +42,7 @@ def check_score(
     dialect: RleCsv,
     evidence: Evidence,
     decisions: dict[str, Decision],
-    score: DiceScore,
+    score: FScore,
     printed: float,
 ) -> None:
     """Writes OOF masks at `path`, reads them back and requires their score to be the `printed` one (law 8).

@@ -18,7 +18,7 @@ Augmentation = Callable[[np.ndarray, np.ndarray, int], tuple[np.ndarray, np.ndar
 
 
 def build_augmentation(augment: "Augment") -> Augmentation:
-    """A function of image (H, W, C) uint8, labels (H, W) uint8 and a seed, returning both changed alike.
+    """A function of image (H, W, C) uint8, labels (H, W) or (H, W, K) uint8 and a seed, returning both changed alike.
 
     The seed alone decides the changes. Labels are never blended: they stay in their label set.
     """

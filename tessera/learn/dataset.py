@@ -38,7 +38,7 @@ class Shape(NamedTuple):
 
 
 class Windows(Dataset):
-    """Windows around patches; item → image (C, H, W) uint8, labels (H, W) uint8.
+    """Windows around patches; item → image (C, H, W) uint8, labels (H, W) or, of several classes, (H, W, K) uint8.
 
     Item k + n·len is the (n + 1)-th draw of patch k: the same patch, changed in another way.
 
@@ -120,7 +120,7 @@ class Windows(Dataset):
         lack = ((0, size - window[2]), (0, size - window[3]))
         if any(after for _, after in lack):
             image = np.pad(image, (*lack, (0, 0)), mode="reflect")
-            labels = np.pad(labels, lack, constant_values=IGNORE)
+            labels = np.pad(labels, (*lack, *[(0, 0)] * (labels.ndim - 2)), constant_values=IGNORE)
         return resize(image, seen), resize_labels(labels, seen)
 
 

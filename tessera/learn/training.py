@@ -19,7 +19,7 @@ from tessera.learn.losses.build import build_loss
 from tessera.learn.networks import build_network
 from tessera.learn.resume import load_state, save_state
 from tessera.learn.schedules import build_schedule
-from tessera.metrics.counts import DiceScore
+from tessera.metrics.counts import FScore
 from tessera.tasks import Binary
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ class Training:
 
     def _score(self, run: Run, scored: Windows) -> float:
         counts = validate(run.ema.network, self._batches(scored, self.model.batch), self.task, self.device, self.amp)
-        value = DiceScore("pooled", empty=1.0).of(counts)
+        value = FScore("pooled", empty=1.0).of(counts)
         if self.model.keep == "best":
             keep_best(run, value)
         return value

@@ -42,6 +42,23 @@ def test_the_group_may_be_the_id(competition: Competition) -> None:
     assert rows.group.tolist() == rows.image_id.tolist()
 
 
+def test_the_layout_may_name_the_group_and_more_than_the_slice(competition: Competition) -> None:
+    data = competition(
+        "volumes", train_images="train/{group}/{image_id}/{slice}_*.tif", group=None, stratum=None, meta=[]
+    )
+    source = Path(data.source)
+    for day, (case, name) in enumerate([("case1", "a"), ("case1", "b"), ("case2", "c")]):
+        folder = source / "train" / case / name
+        folder.parent.mkdir(exist_ok=True)
+        (source / "train" / name).rename(folder)
+        for path in sorted(folder.iterdir()):
+            path.rename(path.with_stem(f"{path.stem}_{day}"))
+    rows = build_manifest(data).set_index("image_id")
+    assert rows.group.tolist() == ["case1", "case1", "case2", "t"]
+    assert rows.image.tolist()[:2] == ["train/case1/a/{slice}_0.tif", "train/case1/b/{slice}_1.tif"]
+    assert rows.loc["b"].slices == "2/10"
+
+
 def test_the_manifest_survives_its_file_with_the_users_columns(competition: Competition, tmp_path: Path) -> None:
     rows = build_manifest(competition("volumes", group=None))
     write_manifest(rows, tmp_path / "manifest.csv")

@@ -22,7 +22,7 @@ def test_a_grid_covers_everything_and_stays_inside(length: int, size: int, strid
 @pytest.mark.parametrize(("size", "stride"), [(16, 16), (16, 9)])
 def test_fractions_equal_those_of_the_cut_out_patch(shape: tuple[int, int], size: int, stride: int) -> None:
     labels = np.random.default_rng(0).choice(np.array([0, 1, 255], np.uint8), shape, p=[0.5, 0.2, 0.3])
-    patches = index_slice(labels, size, stride)
+    patches = index_slice(labels, size, stride, ["a"])
     assert list(zip(patches.y, patches.x, strict=True)) == [
         (y, x) for y in grid(shape[0], size, stride) for x in grid(shape[1], size, stride)
     ]
@@ -32,10 +32,22 @@ def test_fractions_equal_those_of_the_cut_out_patch(shape: tuple[int, int], size
         assert row.positive_fraction == pytest.approx((patch == 1).sum() / (patch != 255).sum())
 
 
+def test_several_classes_have_each_their_share() -> None:
+    """Two patches: class a covers half of the first, b a quarter, overlapping in an eighth; the second has no label."""
+    labels = np.zeros((16, 32, 2), np.uint8)
+    labels[:8, :16, 0] = 1
+    labels[4:12, :8, 1] = 1
+    labels[:, 16:] = 255
+    labels[0, 31, 1] = 0
+    first, second = index_slice(labels, 16, 16, ["a", "b"]).itertuples()
+    assert (first.positive_a, first.positive_b, first.positive_fraction) == (0.5, 0.25, 0.625)
+    assert (second.valid_fraction, second.positive_fraction) == (1 / 256, 0)
+
+
 def test_a_patch_without_a_valid_pixel_is_left_out() -> None:
     labels = np.full((16, 32), 255, np.uint8)
     labels[5, 20] = 0
-    assert index_slice(labels, 16, 16)[["y", "x"]].to_numpy().tolist() == [[0, 16]]
+    assert index_slice(labels, 16, 16, ["a"])[["y", "x"]].to_numpy().tolist() == [[0, 16]]
 
 
 @pytest.mark.parametrize("keep", [0.0, 0.25, 1.0])

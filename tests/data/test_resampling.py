@@ -91,6 +91,15 @@ def test_a_working_label_follows_the_majority_of_its_valid_area() -> None:
     assert found.tolist() == [list(blocks.values())]
 
 
+@pytest.mark.parametrize("working", [(6, 10), (12, 20), (7, 11)])
+def test_classes_are_resampled_each_for_itself(working: tuple[int, int]) -> None:
+    labels = RNG.choice(np.array([0, 1, 255], np.uint8), (12, 20, 3))
+    found = _whole(list(resample_labels(iter(_bands(labels, 5)), (12, 20), working)))
+    for k in range(3):
+        alone = _whole(list(resample_labels(iter(_bands(labels[..., k], 5)), (12, 20), working)))
+        np.testing.assert_array_equal(found[..., k], alone)
+
+
 def test_half_of_a_third_is_positive() -> None:
     """Nine pixels, three ignored and three positive: exactly half of the valid ones, not exact in binary."""
     labels = np.array([[1, 1, 1], [0, 0, 0], [255, 255, 255]], np.uint8)

@@ -3,6 +3,7 @@ import signal
 import subprocess
 import sys
 import time
+import tracemalloc
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -144,6 +145,17 @@ def test_several_processes_write_the_bytes_of_one(
     pd.testing.assert_series_equal(one.ceilings, several.ceilings)
 
 
+def test_what_a_killed_run_left_is_not_written_over(competition: Competition, tmp_path: Path) -> None:
+    """A process of the killed run may still hold the old file: the rerun begins another one."""
+    data = competition("masks")
+    _write(data, tmp_path / "undisturbed.h5")
+    (tmp_path / "t.h5").write_bytes(b"half written")
+    with (tmp_path / "t.h5").open("r+b") as held:
+        _write(data, tmp_path / "t.h5")
+        held.write(bytes(9999))
+    assert (tmp_path / "t.h5").read_bytes() == (tmp_path / "undisturbed.h5").read_bytes()
+
+
 def test_the_processes_end_with_a_killed_parent(tmp_path: Path) -> None:
     code = "from tessera.data.pool import ordered; import os, time\n"
     code += "list(ordered(lambda shared, job: print(os.getpid(), flush=True) or time.sleep(99), None, range(2), 2))"
@@ -278,3 +290,26 @@ def test_the_ceiling_is_the_dice_of_the_truth_after_the_way_there_and_back(
         found = (enlarge(labels[None], (0, 0), (0, size[0]), (0, size[1]), size, working)[0] >= 0.5) & (truth != 255)
         assert ceilings[name] == pytest.approx(2 * (found & (truth == 1)).sum() / (found.sum() + (truth == 1).sum()))
     assert _write(data, tmp_path / "t.h5", scale=1.0).ceilings.empty
+
+
+@pytest.mark.parametrize(
+    "layout", [{"tile": (64, 64)}, {"rowsperstrip": 16}, {"rowsperstrip": 16, "compression": None}]
+)
+@pytest.mark.parametrize("scale", [1.0, 0.3])
+def test_memory_does_not_grow_with_the_image(
+    competition: Competition, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, layout: dict, scale: float
+) -> None:
+    """What Python and NumPy allocate at most, of an image and of one four times as tall."""
+    for module in (base, tiff):
+        monkeypatch.setattr(module, "BAND_BYTES", 2**16)
+    data = competition("masks", train_images="train/{image_id}.tif", test_images=None, sample_submission=None)
+    peaks = []
+    for height in (512, 2048):
+        pixels = np.random.default_rng(0).integers(0, 65536, (height, 512), np.uint16)
+        tifffile.imwrite(Path(data.source) / "train/big.tif", pixels, **{"compression": "zlib"} | layout)
+        row = {"image_id": "big", "subset": "test", "depth": 1, "height": height, "width": 512, "channels": 3, "image": "train/big.tif", "slices": ""}  # fmt: skip
+        tracemalloc.start()
+        write_tiles(pd.DataFrame([row]), data, Tile(**TILE | {"scale": scale}), tmp_path / "t.h5")
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < 1.15 * peaks[0]

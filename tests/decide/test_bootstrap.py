@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from tessera.decide.bootstrap import interval, paired_interval, resampled
-from tessera.metrics.counts import DiceScore
+from tessera.metrics.counts import FScore
 
-SCORES = [DiceScore("pooled", 1.0), DiceScore("per_image", 1.0)]
+SCORES = [FScore("pooled", 1.0), FScore("per_image", 1.0), FScore("pooled", 1.0, 0.5)]
 GROUPS = np.repeat([f"g{number:02d}" for number in range(12)], 3)
 
 
@@ -16,20 +16,20 @@ def _counts(seed: int, hits: int = 60) -> np.ndarray:
 
 @pytest.mark.parametrize("score", SCORES)
 @pytest.mark.parametrize("seed", range(5))
-def test_the_interval_of_groups_that_are_alike_holds_the_score(score: DiceScore, seed: int) -> None:
+def test_the_interval_of_groups_that_are_alike_holds_the_score(score: FScore, seed: int) -> None:
     counts = _counts(seed)
     low, high = interval(counts, GROUPS, score, 500, seed=0)
     assert low < score.of(counts) < high
 
 
 @pytest.mark.parametrize("score", SCORES)
-def test_equal_groups_leave_no_doubt(score: DiceScore) -> None:
+def test_equal_groups_leave_no_doubt(score: FScore) -> None:
     counts = np.tile(_counts(0)[:3], (12, 1, 1))
     np.testing.assert_allclose(interval(counts, GROUPS, score, 200, seed=0), score.of(counts))
 
 
 @pytest.mark.parametrize("score", SCORES)
-def test_resampling_equals_drawing_whole_groups_one_by_one(score: DiceScore) -> None:
+def test_resampling_equals_drawing_whole_groups_one_by_one(score: FScore) -> None:
     counts = _counts(0) * np.repeat(np.arange(1, 13), 3)[:, None, None]
     rng = np.random.default_rng(1)
     names = sorted(set(GROUPS))
@@ -43,7 +43,7 @@ def test_resampling_equals_drawing_whole_groups_one_by_one(score: DiceScore) -> 
 
 
 @pytest.mark.parametrize("score", SCORES)
-def test_a_planted_difference_is_outside_0_and_none_inside(score: DiceScore) -> None:
+def test_a_planted_difference_is_outside_0_and_none_inside(score: FScore) -> None:
     first, second = _counts(0), _counts(0)
     second[..., 0] += 8
     low, high = paired_interval(first, second, GROUPS, score, 500, seed=0)

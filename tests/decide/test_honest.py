@@ -7,7 +7,7 @@ import pytest
 from tessera.decide.decision import Decision
 from tessera.decide.honest import evaluate, holdouts
 from tessera.decide.search import Search, simplex
-from tessera.metrics.counts import DiceScore
+from tessera.metrics.counts import FScore
 
 
 def _noise_search(memory_evidence: type, seed: int, average: str, **columns: object) -> Search:
@@ -17,7 +17,7 @@ def _noise_search(memory_evidence: type, seed: int, average: str, **columns: obj
     maps = {name: rng.integers(0, 256, (12, 1, 8, 8), np.uint8) for name in "ab"}
     given = {"fold": np.arange(12) % 3, "group": [f"g{row // 2}" for row in range(12)], "stratum": list("xy" * 6)}
     evidence = memory_evidence(maps, labels, **given | columns)
-    return Search(evidence, simplex(2, 0.25), True, [0, 2, 4], DiceScore(average, 1.0))
+    return Search(evidence, simplex(2, 0.25), True, [0, 2, 4], FScore(average, 1.0))
 
 
 @pytest.mark.parametrize("average", ["pooled", "per_image"])

@@ -7,9 +7,9 @@ import pytest
 from tessera.decide.decision import EVERYWHERE, Decision
 from tessera.decide.search import Search, best_thresholds, simplex
 from tessera.errors import InputError
-from tessera.metrics.counts import DiceScore
+from tessera.metrics.counts import FScore
 
-PER_IMAGE, POOLED = DiceScore("per_image", 1.0), DiceScore("pooled", 1.0)
+PER_IMAGE, POOLED, F_HALF = FScore("per_image", 1.0), FScore("pooled", 1.0), FScore("pooled", 1.0, 0.5)
 
 
 # The simplex of weights
@@ -49,7 +49,7 @@ def test_too_many_combinations_are_refused_without_making_them() -> None:
 # Thresholds
 
 
-def _statistics(score: DiceScore, seed: int) -> np.ndarray:
+def _statistics(score: FScore, seed: int) -> np.ndarray:
     """(2 strata, 255, K): few pixels a row, so that curves are rough."""
     rng = np.random.default_rng(seed)
     found = []
@@ -64,7 +64,7 @@ def _statistics(score: DiceScore, seed: int) -> np.ndarray:
     return np.stack(found)
 
 
-def _score_of(statistics: np.ndarray, chosen: np.ndarray, score: DiceScore) -> float:
+def _score_of(statistics: np.ndarray, chosen: np.ndarray, score: FScore) -> float:
     return float(score.finish(statistics[np.arange(len(statistics)), chosen].sum(0)))
 
 
@@ -76,9 +76,9 @@ def test_thresholds_of_two_strata_equal_brute_force_over_all_pairs(seed: int) ->
     assert _score_of(statistics, chosen, PER_IMAGE) == pytest.approx(pairs.max(), abs=1e-12)
 
 
-@pytest.mark.parametrize("score", [PER_IMAGE, POOLED])
+@pytest.mark.parametrize("score", [PER_IMAGE, POOLED, F_HALF])
 @pytest.mark.parametrize("seed", range(6))
-def test_thresholds_by_stratum_are_never_below_the_best_common_one(score: DiceScore, seed: int) -> None:
+def test_thresholds_by_stratum_are_never_below_the_best_common_one(score: FScore, seed: int) -> None:
     statistics = _statistics(score, seed)
     common = score.finish(statistics.sum(0)).max()
     found = _score_of(statistics, best_thresholds(statistics, score), score)
@@ -114,8 +114,8 @@ def _planted(memory_evidence: type, thresholds: dict[str, int], seed: int = 0):
     return memory_evidence({"noise": noise[:, None], "good": good[:, None]}, labels, stratum=strata)
 
 
-@pytest.mark.parametrize("score", [PER_IMAGE, POOLED])
-def test_planted_thresholds_and_weights_are_found(memory_evidence: type, score: DiceScore) -> None:
+@pytest.mark.parametrize("score", [PER_IMAGE, POOLED, F_HALF])
+def test_planted_thresholds_and_weights_are_found(memory_evidence: type, score: FScore) -> None:
     evidence = _planted(memory_evidence, {"kidney": 70, "liver": 190})
     search = Search(evidence, simplex(2, 0.25), True, [0], score)
     rows = np.arange(6)
@@ -142,8 +142,8 @@ def test_candidates_limit_the_weights(memory_evidence: type) -> None:
     assert search.decide(np.arange(3), alone).weights == {"noise": 1.0, "good": 0.0}
 
 
-@pytest.mark.parametrize("score", [PER_IMAGE, POOLED])
-def test_the_decision_scores_best_of_all_thresholds_and_areas(memory_evidence: type, score: DiceScore) -> None:
+@pytest.mark.parametrize("score", [PER_IMAGE, POOLED, F_HALF])
+def test_the_decision_scores_best_of_all_thresholds_and_areas(memory_evidence: type, score: FScore) -> None:
     rng = np.random.default_rng(0)
     labels = rng.choice(np.array([0, 1, 255], np.uint8), (4, 12, 12), p=[0.6, 0.3, 0.1])
     maps = np.where(labels == 1, 150, 90)[:, None] + rng.integers(-60, 60, (4, 1, 12, 12))

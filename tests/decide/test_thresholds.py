@@ -5,7 +5,7 @@ import pytest
 from tessera.decide.decision import EVERYWHERE, Decision
 from tessera.decide.search import Search, simplex
 from tessera.decide.thresholds import offer_strata, score_curves
-from tessera.metrics.counts import DiceScore
+from tessera.metrics.counts import FScore
 
 
 def _rows(*strata: str) -> pd.DataFrame:
@@ -40,7 +40,7 @@ def test_curves_are_the_scores_at_every_threshold(memory_evidence: type, average
     labels = rng.choice(np.array([0, 1, 255], np.uint8), (4, 7, 7))
     maps = {name: rng.integers(0, 256, (4, 1, 7, 7), np.uint8) for name in "ab"}
     search = Search(
-        memory_evidence(maps, labels, stratum=["k", "k", "l", ""]), simplex(2, 0.5), True, [0], DiceScore(average, 1.0)
+        memory_evidence(maps, labels, stratum=["k", "k", "l", ""]), simplex(2, 0.5), True, [0], FScore(average, 1.0)
     )
     curves = score_curves(search, {"weights": {"a": 0.5, "b": 0.5}})
     assert set(curves) == {EVERYWHERE, "k", "l"}

@@ -16,7 +16,7 @@ from tessera.decide.thresholds import score_curves
 from tessera.deliver.plots import BEST, LONG_SIDE, WORST, gallery, picture
 from tessera.deliver.report import build_page, summarize_strata
 from tessera.errors import InputError
-from tessera.metrics.counts import DiceScore, dice
+from tessera.metrics.counts import FScore, f_score
 from tessera.predict.store import Plane, create_item
 from tessera.tasks import Binary
 
@@ -63,7 +63,7 @@ class Run:
                 labels = np.zeros((2, 40, 56), np.uint8)
                 labels[:, 8 : 12 + 4 * number, 8:40] = 1
                 labels[1, :, 50:] = 255
-                image = create_image(tiles, name, (2, 40, 56, 1), (40, 56), labelled=True)
+                image = create_image(tiles, name, (2, 40, 56, 1), (40, 56), classes=1)
                 image["pixels"][:] = random.integers(0, 255, (2, 40, 56, 1))
                 image["labels"][:] = labels
                 for file in files:
@@ -75,10 +75,10 @@ class Run:
         self.evidence = Evidence(rows, stores, ["identity"], PixelStore(folder / "tiles.h5"), Binary(["vessel"]))
 
     def scores(self) -> dict:
-        search = Search(self.evidence, simplex(2, 0.5), True, [0, 4], DiceScore("pooled", 1.0))
+        search = Search(self.evidence, simplex(2, 0.5), True, [0, 4], FScore("pooled", 1.0))
         ensemble = evaluate(search, None, 100, 0)
         return {
-            "score": {"metric": "dice", "average": "pooled", "empty": 1.0, "direction": "max"},
+            "score": {"metric": "dice", "average": "pooled", "empty": 1.0, "name": "F0.5"},
             "notes": ["a <note>"], "ensemble": ensemble, "models": dict.fromkeys(MODELS, ensemble),
             "selected_on_validation": [], "curves": score_curves(search, ensemble["decision"]),
             "rows": self.evidence.rows.to_dict("list"),
@@ -157,6 +157,10 @@ def test_a_missing_score_is_a_dash_with_its_reason(tmp_path: Path) -> None:
     assert "0.0000" not in text
 
 
+def test_the_page_says_which_score_it_is(page: str) -> None:
+    assert "F0.5, over all pixels of all rows; 1 where truth and prediction are both empty." in _text(page)
+
+
 def test_choosing_epochs_on_the_folds_is_said(run: Run, scores: dict, page: str) -> None:
     warning = "chose the epoch of second on these folds; the interval does not cover that choice"
     assert warning in run.page(scores | {"selected_on_validation": ["second"]})
@@ -173,7 +177,7 @@ def test_the_same_run_gives_the_same_bytes(run: Run, scores: dict, page: str) ->
 
 
 def test_the_gallery_holds_the_best_and_the_worst_rows(run: Run, scores: dict) -> None:
-    by_row = dice(np.array(scores["ensemble"]["counts"]), np.nan)[:, 0]
+    by_row = f_score(np.array(scores["ensemble"]["counts"]), np.nan)[:, 0]
     best, worst = gallery(run.evidence, scores)
     assert [row.dice for row in best] == sorted(by_row, reverse=True)[:BEST]
     assert [row.dice for row in worst] == sorted(by_row)[:WORST]

@@ -6,7 +6,7 @@ import pytest
 from tessera.deliver.dialects.build import build_dialect
 from tessera.deliver.scoreboard import solution_score, table
 from tessera.errors import InputError
-from tessera.metrics.counts import DiceScore, count
+from tessera.metrics.counts import FScore, count
 
 hubmap = build_dialect("hubmap", ["a"])
 SAID = {
@@ -17,12 +17,14 @@ UNFITTED = SAID | {"crossfitted": None, "interval": None, "reason": "1 group(s):
 
 
 def _scores(**changes: object) -> dict:
-    return {"models": {"unet": SAID}, "ensemble": SAID, "selected_on_validation": [], "notes": []} | changes
+    return {
+        "score": {"name": "F0.5"}, "models": {"unet": SAID}, "ensemble": SAID, "selected_on_validation": [], "notes": [],
+    } | changes  # fmt: skip
 
 
 def test_a_line_a_model_and_the_ensemble_with_all_that_was_chosen() -> None:
     head, *lines = table(_scores()).splitlines()
-    assert "optimistic" in head
+    assert head.split()[:2] == ["F0.5", "optimistic"]
     assert [line.split()[0] for line in lines] == ["unet", "ensemble"]
     for line in lines:
         for piece in ("0.8123", "0.7900", "0.7000…0.8500", "* 120", "kidney 90", "16 px"):
@@ -54,7 +56,7 @@ def test_the_solution_scores_rows_by_id(tmp_path: Path, average: str) -> None:
     rng = np.random.default_rng(0)
     found = {name: rng.random((1, 5, 7)) < 0.4 for name in "abc"}
     truth = {name: rng.random((1, 5, 7)) < 0.4 for name in "cab"}  # in another order
-    shapes, score = dict.fromkeys("abc", (5, 7)), DiceScore(average, 1.0)
+    shapes, score = dict.fromkeys("abc", (5, 7)), FScore(average, 1.0)
     expected = score.of(np.stack([count(found[name], truth[name], np.ones((1, 5, 7), bool)) for name in "abc"]))
     files = _write(tmp_path / "submission.csv", found), _write(tmp_path / "solution.csv", truth)
     assert solution_score(*files, hubmap, shapes, score) == pytest.approx(expected)
@@ -64,4 +66,4 @@ def test_a_solution_without_a_row_is_named(tmp_path: Path) -> None:
     mask = np.ones((1, 2, 3), bool)
     files = _write(tmp_path / "submission.csv", {"a": mask, "b": mask}), _write(tmp_path / "solution.csv", {"a": mask})
     with pytest.raises(InputError, match=r"solution\.csv.*'b'"):
-        solution_score(*files, hubmap, {"a": (2, 3), "b": (2, 3)}, DiceScore("pooled", 1.0))
+        solution_score(*files, hubmap, {"a": (2, 3), "b": (2, 3)}, FScore("pooled", 1.0))

@@ -15,7 +15,7 @@ from tessera.decide.search import Search, simplex
 from tessera.deliver.dialects.build import build_dialect
 from tessera.deliver.submission import check_score, masks, rows_asked_for, shapes_of
 from tessera.errors import InputError
-from tessera.metrics.counts import DiceScore
+from tessera.metrics.counts import FScore
 from tessera.params import Data
 from tessera.predict.store import Plane, create_item
 from tessera.tasks import Binary
@@ -111,13 +111,12 @@ def test_of_a_part_of_the_plane_only_its_own_pixels_are_in_a_row(
         assert shapes_of(evidence.rows)[row.row_id] == target.shape[1:]
 
 
-@pytest.mark.parametrize("average", ["pooled", "per_image"])
+@pytest.mark.parametrize("score", [FScore("pooled", 1.0), FScore("per_image", 1.0), FScore("pooled", 1.0, beta=0.5)])
 @pytest.mark.parametrize("parts", [PARTS, HALVES], ids=["images", "halves"])
 def test_both_scores_equal_the_submission_read_back(
-    pixel_store: Callable[..., PixelStore], tmp_path: Path, parts: pd.DataFrame, average: str
+    pixel_store: Callable[..., PixelStore], tmp_path: Path, parts: pd.DataFrame, score: FScore
 ) -> None:
     evidence = _evidence(parts, pixel_store, tmp_path)
-    score = DiceScore(average, 1.0)
     said = evaluate(Search(evidence, simplex(2, 0.25), True, [0, 4], score), None, 100, 0)
     final = dict.fromkeys(evidence.rows.row_id, Decision(**said["decision"]))
     crossed = {row_id: Decision(**one["decision"]) for one in said["holdouts"] for row_id in one["rows"]}

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from tessera.metrics.counts import DiceScore, count, dice
+from tessera.metrics.counts import FScore, build_score, count, f_score
+from tessera.params import Score
 
 
 def _random(seed: int, shape: tuple[int, ...] = (2, 9, 7)) -> tuple[np.ndarray, ...]:
@@ -31,14 +32,36 @@ def test_ignored_pixels_are_never_counted() -> None:
 @pytest.mark.parametrize("empty", [0.0, 0.5, 1.0])
 def test_dice_of_nothing_is_the_declared_score(empty: float) -> None:
     counts = [[0, 0, 0], [3, 0, 0], [0, 2, 0], [0, 0, 2], [3, 1, 1]]
-    np.testing.assert_allclose(dice(counts, empty), [empty, 1, 0, 0, 0.75])
+    np.testing.assert_allclose(f_score(counts, empty), [empty, 1, 0, 0, 0.75])
+
+
+@pytest.mark.parametrize(
+    ("beta", "by_hand"), [(0.5, [0, 5 / 13, 5 / 7, 0.75]), (1.0, [0, 0.5, 0.5, 0.75]), (2.0, [0, 5 / 7, 5 / 13, 0.75])]
+)
+def test_f_beta_weighs_false_positives_against_false_negatives(beta: float, by_hand: list[float]) -> None:
+    counts = [[0, 1, 1], [1, 2, 0], [1, 0, 2], [3, 1, 1]]
+    np.testing.assert_allclose(f_score(counts, 1.0, beta), by_hand)
+    assert f_score([0, 0, 0], 0.5, beta) == 0.5
+    precision, recall = 6 / (6 + 1), 6 / (6 + 5)
+    expected = (1 + beta**2) * precision * recall / (beta**2 * precision + recall)
+    assert f_score([6, 1, 5], 1.0, beta) == pytest.approx(expected)
+
+
+def test_the_declared_score_is_pooled_or_averaged_with_its_beta() -> None:
+    rows = np.array([[[1, 2, 0]], [[1, 0, 2]]])  # F0.5 5/13 and 5/7; pooled 2.5 / (2.5 + 2 + 0.5)
+    for average, expected in (("pooled", 0.5), ("per_image", (5 / 13 + 5 / 7) / 2)):
+        score = build_score(Score(metric="fbeta", beta=0.5, average=average, empty=1.0, direction="max"))
+        assert score.of(rows) == pytest.approx(expected)
+        assert score.name == "F0.5"
+    dice = build_score(Score(metric="dice", average="pooled", empty=1.0, direction="max"))
+    assert (dice, dice.name) == (FScore("pooled", 1.0, beta=1.0), "Dice")
 
 
 def test_pooled_and_per_image_on_hand_numbers() -> None:
     rows = np.array([[[1, 0, 0]], [[1, 4, 4]], [[0, 0, 0]]])  # Dice 1, 0.2 and nothing
-    assert DiceScore("pooled", 1.0).of(rows) == pytest.approx(4 / 12)
-    assert DiceScore("per_image", 1.0).of(rows) == pytest.approx((1 + 0.2 + 1) / 3)
-    assert DiceScore("per_image", 0.0).of(rows) == pytest.approx((1 + 0.2 + 0) / 3)
+    assert FScore("pooled", 1.0).of(rows) == pytest.approx(4 / 12)
+    assert FScore("per_image", 1.0).of(rows) == pytest.approx((1 + 0.2 + 1) / 3)
+    assert FScore("per_image", 0.0).of(rows) == pytest.approx((1 + 0.2 + 0) / 3)
 
 
 @pytest.mark.parametrize(
@@ -46,14 +69,14 @@ def test_pooled_and_per_image_on_hand_numbers() -> None:
 )
 def test_classes_are_averaged_last(average: str, expected: float) -> None:
     rows = np.array([[[1, 0, 0], [0, 0, 0]], [[1, 2, 2], [0, 3, 3]]])
-    assert DiceScore(average, 1.0).of(rows) == pytest.approx(expected)
+    assert FScore(average, 1.0).of(rows) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("average", ["pooled", "per_image"])
 def test_statistics_add_up_over_rows(average: str) -> None:
     rows = np.random.default_rng(0).integers(0, 9, (6, 2, 3))
-    score = DiceScore(average, 1.0)
+    score = FScore(average, 1.0)
     halves = score.statistics(rows[:2]).sum(0) + score.statistics(rows[2:]).sum(0)
     assert score.finish(halves).mean() == pytest.approx(score.of(rows))
-    by_hand = [dice(row, 1.0).mean() for row in rows] if average == "per_image" else dice(rows.sum(0), 1.0)
+    by_hand = [f_score(row, 1.0).mean() for row in rows] if average == "per_image" else f_score(rows.sum(0), 1.0)
     assert score.of(rows) == pytest.approx(np.mean(by_hand))

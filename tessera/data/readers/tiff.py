@@ -1,7 +1,7 @@
 """TIFF: the file's own strips or tiles, band by band, each decoded once; raw ones are memory-mapped."""
 
 import functools
-import itertools
+import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -18,22 +18,23 @@ class TiffReader(Reader):
     """The first series of a TIFF: an image, or a volume of pages, whose axes come from the file's tags."""
 
     def __init__(self, path: Path, channels: Channels, level: int, threads: int):
-        self._tiff = _open(path)
+        self._threads = ThreadPoolExecutor(threads) if threads > 1 else None
+        self._file, self._tiff = path.open("rb"), _open(path)
         try:
             self._series = _level(path, self._tiff, level)
             self._page = self._series.keyframe
             self._colours = colours_of(self._page, path)
             depth, self._numbers = _pages(path, self._series)
         except InputError:
-            self._tiff.close()
+            self.close()
             raise
         count = self._colours.channels * self._numbers.shape[1]
         super().__init__(
             path, (depth, self._page.imagelength, self._page.imagewidth, count), self._colours.dtype, channels
         )
-        self._threads = ThreadPoolExecutor(threads) if threads > 1 else None
 
     def close(self) -> None:
+        self._file.close()
         self._tiff.close()
         if self._threads:
             self._threads.shutdown()
@@ -78,29 +79,35 @@ class TiffReader(Reader):
             yield y, pixels[y : y + step]
 
     def _decoded_bands(self, page: tifffile.TiffPage) -> Iterator[Band]:
-        """Bands of one row of tiles, or of as many strips as fit."""
+        """One row of tiles, or as many strips as fit, is decoded into a buffer and handed out in copies of some rows:
+        so a wide image needs no more than its buffer."""
         key = self._page
         tall = min(key.tilelength if key.is_tiled else key.rowsperstrip, key.imagelength)
         across = -(-key.imagewidth // key.tilewidth) if key.is_tiled else 1
         down = -(-key.imagelength // tall)
         planes = key.samplesperpixel if key.planarconfig == 2 else 1
         self._check(page, planes * down * across)
-        step = max(1, BAND_BYTES // (tall * key.nbytes // key.imagelength))
+        row_bytes = key.nbytes // key.imagelength
+        few, step = max(1, BAND_BYTES // row_bytes), max(1, BAND_BYTES // (tall * row_bytes))
+        buffer = np.empty((min(step * tall, key.imagelength), key.imagewidth, key.samplesperpixel), key.dtype)
         for first in range(0, down, step):
-            last = min(first + step, down)
+            rows = range(first, min(first + step, down))
             indices = [
-                (plane * down + row) * across + column
-                for plane in range(planes)
-                for row in range(first, last)
-                for column in range(across)
+                (p * down + row) * across + column for p in range(planes) for row in rows for column in range(across)
             ]
-            y = first * tall
-            band = np.empty((min(last * tall, key.imagelength) - y, key.imagewidth, key.samplesperpixel), key.dtype)
-            for segment, (plane, _, top, left, _), (_, rows, columns, samples) in self._segments(page, indices):
-                place = band[top - y :, left:, plane:][:rows, :columns, :samples]
-                # a sparse file leaves out segments of zeros; what a tile has beyond the image's edge is padding
-                place[:] = 0 if segment is None else segment[0, : place.shape[0], : place.shape[1]]
-            yield y, band
+            top, end = first * tall, min(rows.stop * tall, key.imagelength)
+            self._decode(page, indices, top, buffer)
+            for y in range(top, end, few):
+                yield y, buffer[y - top : min(y + few, end) - top].copy()
+
+    def _decode(self, page: tifffile.TiffPage, indices: list[int], top: int, buffer: np.ndarray) -> None:
+        """Puts segments where they belong in a buffer (h, W, samples) that begins at row `top`."""
+        together = self._threads.map if self._threads else map
+        decoded = together(functools.partial(self._segment, page), indices)
+        for segment, (plane, _, y, x, _), (_, rows, columns, samples) in decoded:
+            place = buffer[y - top :, x:, plane:][:rows, :columns, :samples]
+            # what a tile has beyond the image's edge is padding
+            place[:] = 0 if segment is None else segment[0, : place.shape[0], : place.shape[1]]
 
     def _check(self, page: tifffile.TiffPage, count: int) -> None:
         """Raises InputError where segments are missing from the index or end beyond the file."""
@@ -111,17 +118,11 @@ class TiffReader(Reader):
         if end > size:
             raise InputError(f"{self.path}: is truncated (its segments end at byte {end} of {size})")
 
-    def _segments(self, page: tifffile.TiffPage, indices: list[int]) -> Iterator[tuple]:
-        """Decoded segments (1, h, w, samples) or None, their (plane, depth, y, x, 0), and their shapes."""
-        stored = self._tiff.filehandle.read_segments(
-            [page.dataoffsets[i] for i in indices], [page.databytecounts[i] for i in indices], indices
-        )
-        decode = functools.partial(self._page.decode, jpegtables=page.jpegtables, jpegheader=self._page.jpegheader)
-        return (
-            self._threads.map(decode, *zip(*stored, strict=True))
-            if self._threads
-            else itertools.starmap(decode, stored)
-        )
+    def _segment(self, page: tifffile.TiffPage, index: int) -> tuple:
+        """A segment (1, h, w, samples), its (plane, depth, y, x, 0), and its shape; None where a sparse file has none."""
+        offset, count = page.dataoffsets[index], page.databytecounts[index]
+        stored = os.pread(self._file.fileno(), count, offset) if offset and count else None
+        return self._page.decode(stored, index, jpegtables=page.jpegtables, jpegheader=self._page.jpegheader)
 
 
 def _open(path: Path) -> tifffile.TiffFile:

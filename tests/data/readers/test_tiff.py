@@ -182,7 +182,7 @@ def test_each_segment_is_decoded_exactly_once(
 def test_raw_strips_are_mapped_and_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pixels = _smooth(HEIGHT, WIDTH, 3)
     tifffile.imwrite(tmp_path / "i.tif", pixels, photometric="rgb", rowsperstrip=8)
-    monkeypatch.setattr(tifffile.FileHandle, "read_segments", None)
+    monkeypatch.setattr(tiff.os, "pread", None)
     with open_image(tmp_path / "i.tif") as reader:
         (_, rows), *_ = reader.bands(0)
     base = rows
