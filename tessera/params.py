@@ -255,6 +255,9 @@ class Model(Section):
         None
     )  # data.labels volume: middles of the stacks; training draws one, prediction is their mean; null is the middle
     zoom: float = _later(1.0, gt=0)  # working px of a px of the window: size·zoom px are read and resized to size
+    planes: Annotated[list[Literal["xy", "xz", "yz"]], AfterValidator(_unique)] = _later(
+        ["xy"]
+    )  # of volumes: training draws one, prediction is their mean; z counts as if its slices were a working px apart
     epochs: int = Field(ge=1)
     patches: int | None = Field(ge=1, default=None)  # drawn an epoch; null is as many as there are
     batch: int = Field(ge=1)
@@ -277,6 +280,8 @@ class Model(Section):
             raise ValueError(f"size must be a multiple of 32, got {self.size}; next is {-(-self.size // 32) * 32}")
         if self.slices % 2 == 0:
             raise ValueError(f"slices must be odd, so that the middle one is predicted; got {self.slices}")
+        if self.planes[:1] != ["xy"]:
+            raise ValueError(f"planes must begin with xy, in which training is scored; got {self.planes}")
         first, end = self.depths or (0, math.inf)
         if first >= end:
             raise ValueError(f"depths must rise, got {self.depths}; the last one is not read")
@@ -354,6 +359,10 @@ class Params(Section):
                 "share it; use maker strips or blocks, or unit image"
             )
         for name, model in self.models.items():
+            if self.data.labels == "volume" and model.planes != ["xy"]:
+                raise ValueError(
+                    f"models.{name}: planes {model.planes} need labels in depth; with data.labels volume give planes: [xy]"
+                )
             if self.data.labels == "slice" and (model.centres or model.depths):
                 raise ValueError(
                     f"models.{name}: centres and depths need data.labels volume; with labels of slices each one is "

@@ -116,6 +116,9 @@ WRONG = [
     ({"models.unet_2d.depths": [4, 4]}, ["models.unet_2d", "depths must rise", "(4, 4)"]),
     ({"models.unet_2d.depths": [2, 9], "models.unet_2d.centres": [3, 9]}, ["models.unet_2d", "within depths (2, 9)", "9"]),
     ({"models.unet_2d.centres": [3]}, ["models.unet_2d: centres and depths need data.labels volume"]),
+    ({"models.unet_2d.planes": ["xz"]}, ["models.unet_2d", "planes must begin with xy", "xz"]),
+    ({"models.unet_2d.planes": ["xy", "zy"]}, ["models.unet_2d.planes.1 = 'zy'", "'yz'"]),
+    ({"models.unet_2d.planes": ["xy", "xz"], "data.labels": "volume"}, ["unet_2d: planes", "need labels in depth"]),
     ({"models.unet_2d.edge": "wrap"}, ["models.unet_2d.edge = 'wrap'", "'reflect'"]),
     ({"models.unet_2d.zoom": 0}, ["models.unet_2d.zoom = 0", "0"]),
     ({"data.valid_masks": "{image_id}/{slice}.png", "data.labels": "volume"}, ["data", "one label for all depth"]),
@@ -160,7 +163,7 @@ def test_numbers_in_scientific_notation_without_a_dot_are_numbers(tmp_path: Path
 
 def test_younger_keys_leave_the_records_of_older_models_as_they_were(tmp_path: Path) -> None:
     dumped = load_params(SHIPPED).models["unet_2d"].model_dump()
-    assert not {"edge", "shift", "depths", "centres", "zoom"} & set(dumped)
+    assert not {"edge", "shift", "depths", "centres", "zoom", "planes"} & set(dumped)
     assert _load(tmp_path, {"models.unet_2d.shift": 2}).models["unet_2d"].model_dump()["shift"] == 2
 
 

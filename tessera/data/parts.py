@@ -72,7 +72,7 @@ def training_patches(
         raise InputError(
             f"no patch is left to train beside fold {fold}: fold.buffer {buffer}, windows of this model's size and a "
             f"stack of {half_depth} slices to each side exclude all {len(patches)}; lower fold.buffer or the model's "
-            "size, slices or step, or use fewer folds or larger blocks"
+            "size, zoom, shift, slices or step, give it planes: [xy], or use fewer folds or larger blocks"
         )
     return kept
 

@@ -15,16 +15,22 @@ import numpy as np
 from tessera.errors import InputError
 
 TRUTH_ROWS = 128  # of a chunk of `truth`
+AXES = {
+    "xy": (0, 1, 2),
+    "xz": (1, 0, 2),
+    "yz": (2, 0, 1),
+}  # plane → the axes of (Z, H, W) that are its depth, rows, columns
 
 
 class PixelStore:
     """Reads tiles.h5. Each process opens the file for itself: a loader process may not use its parent's handle.
 
-    Pixels and labels are read through a map of the file: HDF5 fetches 64 KiB for every row of a window.
+    A store turned into another plane of its volumes has the depth, rows and columns of that plane everywhere but in
+    `read_truth`. Pixels and labels are read through a map of the file: HDF5 fetches 64 KiB for every row of a window.
     """
 
-    def __init__(self, path: Path):
-        self.path = path
+    def __init__(self, path: Path, plane: str = "xy"):
+        self.path, self.plane = path, plane
         self._file: h5py.File | None = None
         self._process = 0
 
@@ -37,7 +43,11 @@ class PixelStore:
         return self._file
 
     def __getstate__(self) -> dict:
-        return {"path": self.path, "_file": None, "_process": 0}
+        return {"path": self.path, "plane": self.plane, "_file": None, "_process": 0}
+
+    def in_plane(self, plane: str) -> "PixelStore":
+        """The same volumes seen in another plane."""
+        return self if plane == self.plane else PixelStore(self.path, plane)
 
     @property
     def digest(self) -> str:
@@ -45,7 +55,7 @@ class PixelStore:
         return self.file.attrs["digest"]
 
     def shape(self, image_id: str) -> tuple[int, int, int]:
-        """(Z, H, W) at the working scale. Raises InputError for an unknown image."""
+        """(Z, H, W) at the working scale. Raises InputError: an unknown image, or one that has but one plane."""
         return self._array(image_id, "pixels").shape[:3]
 
     def label_depth(self, image_id: str) -> int:
@@ -79,14 +89,19 @@ class PixelStore:
         return pixels[min(max(z, 0), pixels.shape[0] - 1), y : y + height, x : x + width]
 
     def _array(self, image_id: str, name: str) -> np.ndarray:
-        """A dataset inside the map, read-only."""
+        """A dataset inside the map, turned into the plane, read-only."""
         file, key = self.file, (image_id, name)
         if key not in self._arrays:
             if image_id not in file:
                 raise InputError(f"{self.path}: holds no image {image_id!r}; rerun `dvc repro tile`")
             dataset = file[image_id][name]
             start = dataset.id.get_offset()
-            self._arrays[key] = self._bytes[start : start + dataset.size].reshape(dataset.shape)
+            if dataset.shape[0] == 1 and self.plane != "xy":
+                raise InputError(
+                    f"{image_id}: is no volume and has no plane {self.plane}; give all models planes: [xy]"
+                )
+            array = self._bytes[start : start + dataset.size].reshape(dataset.shape)
+            self._arrays[key] = array.transpose(*AXES[self.plane], *range(3, array.ndim))
         return self._arrays[key]
 
     def read_truth(self, image_id: str, z: int) -> np.ndarray:

@@ -24,6 +24,11 @@ class Stack(NamedTuple):
     def of(cls, model: "Model") -> "Stack":
         return cls(model.slices, model.step, model.edge, model.depths, model.centres)
 
+    @property
+    def half(self) -> int:
+        """Slices that a stack reaches to each side of its middle."""
+        return self.slices // 2 * self.step
+
     def around(self, z: int, depth: int) -> list[int]:
         """The slices of the stack with slice z in its middle, of a volume of `depth` slices."""
         first, end = self.depths or (0, depth)

@@ -7,7 +7,7 @@ from tessera.data.scaling import normalisation
 if TYPE_CHECKING:
     from tessera.params import Data, Model, Predict, Tile
 
-_NETWORK = {"decoder", "encoder", "arguments", "size", "slices", "step", "edge", "depths", "centres", "zoom"}
+_NETWORK = {"decoder", "encoder", "arguments", "size", "slices", "step", "edge", "depths", "centres", "zoom", "planes"}
 
 
 def build_recipe(

@@ -7,8 +7,8 @@ import pandas as pd
 import torch
 from torch.utils.data import Dataset
 
-from tessera.data.boxes import over_depth
-from tessera.data.pixels import PixelStore
+from tessera.data.boxes import BOUNDS, over_depth
+from tessera.data.pixels import AXES, PixelStore
 from tessera.data.stacks import Stack
 from tessera.data.zooming import resize, resize_labels
 from tessera.learn.augmentations import Augmentation
@@ -25,10 +25,11 @@ class Shape(NamedTuple):
     stack: Stack
     zoom: float = 1.0  # working px of a px of the window
     shift: int = 0  # slices by which training moves a stack at most
+    planes: tuple[str, ...] = ("xy",)  # of a volume, in which training reads; what is scored is read in the first
 
     @classmethod
     def of(cls, model: "Model") -> "Shape":
-        return cls(model.size, Stack.of(model), model.zoom, model.shift)
+        return cls(model.size, Stack.of(model), model.zoom, model.shift, tuple(model.planes))
 
     @property
     def span(self) -> int:
@@ -43,7 +44,8 @@ class Windows(Dataset):
 
     With an augmentation, the window is moved by up to a quarter of its size and changed; both depend on
     (seed, epoch, item) alone, never on the loader process. The stack is moved by up to `shape.shift` slices; labels of
-    slices go along, the one label of a volume stays. A window beyond the image's edge is moved inside; without
+    slices go along, the one label of a volume stays. In another plane than xy the window lies through the moved centre
+    of the patch, as wide along z as along its columns. A window beyond the image's edge is moved inside; without
     an augmentation, what it did not ask for is ignored. An image smaller than the window is mirrored at its lower and
     right edge, where its labels are ignored. Where `patches` has the columns end_y and end_x (working px), labels from
     there on are ignored: a part ends there.
@@ -58,7 +60,8 @@ class Windows(Dataset):
         augmentation: Augmentation | None = None,
         seed: int = 0,
     ):
-        self.store, self.shape, self.augmentation, self.seed = store, shape, augmentation, seed
+        self.shape, self.augmentation, self.seed = shape, augmentation, seed
+        self.stores = {plane: store.in_plane(plane) for plane in shape.planes}
         self.places = list(
             zip(patches.image_id, patches.z, patches.y + patch_size // 2, patches.x + patch_size // 2, strict=True)
         )
@@ -74,36 +77,40 @@ class Windows(Dataset):
         random = np.random.default_rng(seeds[0]) if self.augmentation else None
         reach = _reach(self.shape.span)
         move_y, move_x = random.integers(-reach, reach + 1, 2) if random else (0, 0)
-        z, middle = self._depth(image_id, int(z), random)
+        plane = random.choice(self.shape.planes) if random else self.shape.planes[0]
+        point = z, centre_y + move_y, centre_x + move_x
+        z, *centre = (int(point[axis]) for axis in AXES[plane])  # depth, row and column in the plane
+        depths = self._depth(self.stores[plane], image_id, z, random)
         end = None if self.ends is None else self.ends[index % len(self.places)]
-        image, labels = self._read(image_id, z, middle, int(centre_y + move_y), int(centre_x + move_x), end)
+        image, labels = self._read(self.stores[plane], image_id, depths, centre, end)
         if self.augmentation:
             image, labels = self.augmentation(image, labels, int(seeds[1]))
         return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))), torch.from_numpy(
             np.ascontiguousarray(labels)
         )
 
-    def _depth(self, image_id: str, z: int, random: np.random.Generator | None) -> tuple[int, int]:
+    def _depth(self, store: PixelStore, image_id: str, z: int, random: np.random.Generator | None) -> tuple[int, int]:
         """The label slice that is read, and the slice in the middle of the stack; without `random`, nothing moves."""
-        middles = self.shape.stack.middles(self.store, image_id, z)
+        middles = self.shape.stack.middles(store, image_id, z)
         if random is None:
             return z, middles[len(middles) // 2]
-        depth = self.store.shape(image_id)[0]
+        depth = store.shape(image_id)[0]
         first, end = self.shape.stack.depths or (0, depth)
         drawn = random.choice(middles) + random.integers(-self.shape.shift, self.shape.shift + 1)
         middle = int(np.clip(drawn, first, end - 1))
-        return middle if self.store.label_depth(image_id) == depth else z, middle
+        return middle if store.label_depth(image_id) == depth else z, middle
 
     def _read(
-        self, image_id: str, z: int, middle: int, centre_y: int, centre_x: int, end: np.ndarray | None
+        self, store: PixelStore, image_id: str, depths: tuple[int, int], centre: list[int], end: np.ndarray | None
     ) -> tuple[np.ndarray, np.ndarray]:
-        size, seen = self.shape.span, (self.shape.size, self.shape.size)
-        depth, height, width = self.store.shape(image_id)
-        asked_y, asked_x = centre_y - size // 2, centre_x - size // 2
+        """depths: the label slice, and the middle of the stack."""
+        (z, middle), size, seen = depths, self.shape.span, (self.shape.size, self.shape.size)
+        depth, height, width = store.shape(image_id)
+        asked_y, asked_x = (place - size // 2 for place in centre)
         y, x = (int(_inside(asked, size, side)) for asked, side in ((asked_y, height), (asked_x, width)))
         window = (y, x, min(size, height), min(size, width))
-        image = self.store.read_stack(image_id, self.shape.stack.around(middle, depth), window)
-        labels = self.store.read_labels(image_id, z, window)
+        image = store.read_stack(image_id, self.shape.stack.around(middle, depth), window)
+        labels = store.read_labels(image_id, z, window)
         if not self.augmentation:
             labels[: max(asked_y - y, 0)] = IGNORE
             labels[:, : max(asked_x - x, 0)] = IGNORE
@@ -130,22 +137,36 @@ def _inside(start: int | np.ndarray, size: int, length: int | np.ndarray) -> np.
 def covered(patches: pd.DataFrame, patch_size: int, shape: Shape, store: PixelStore) -> pd.DataFrame:
     """What the moved windows around each patch may read, as boxes in working px, row by row.
 
-    Of the depth, the slices whose labels may train; the stack around each is as deep as the model says.
+    Of the depth, the slices whose labels may train; the stack around each is as deep as the model says. Of a model of
+    several planes the box holds the windows of all, and the stacks along y and x.
     """
-    size, depths = shape.span, patches.image_id.map({name: store.shape(name)[0] for name in patches.image_id.unique()})
-    boxes = pd.DataFrame(
-        {
-            "image_id": patches.image_id,
-            "z0": (patches.z - shape.shift).clip(0),
-            "z1": np.minimum(patches.z + shape.shift + 1, depths),
-        }
+    boxes = [_covered_in(plane, patches, patch_size, shape, store) for plane in shape.planes]
+    bounds = {name: (np.min if name[1] == "0" else np.max)([box[name] for box in boxes], 0) for name in BOUNDS}
+    return over_depth(pd.DataFrame({"image_id": patches.image_id, **bounds}), store)
+
+
+def _covered_in(plane: str, patches: pd.DataFrame, patch_size: int, shape: Shape, store: PixelStore) -> pd.DataFrame:
+    turned = store.in_plane(plane)
+    shapes = {name: turned.shape(name) for name in patches.image_id.unique()}
+    lengths = {
+        axis: patches.image_id.map({name: sides[n] for name, sides in shapes.items()})
+        for n, axis in enumerate(AXES[plane])
+    }
+    centres = patches.z, patches.y + patch_size // 2, patches.x + patch_size // 2
+    size, reach = shape.span, _reach(shape.span)
+    moves = 0, reach, reach
+    depth, *sides = AXES[plane]
+    low, high = {}, {}
+    for axis in sides:
+        start = centres[axis] - size // 2
+        low[axis] = _inside(start - moves[axis], size, lengths[axis])
+        high[axis] = _inside(start + moves[axis], size, lengths[axis]) + np.minimum(size, lengths[axis])
+    around = moves[depth] + shape.shift + (shape.stack.half if plane != "xy" else 0)
+    low[depth] = np.clip(centres[depth] - around, 0, lengths[depth] - 1)
+    high[depth] = np.clip(centres[depth] + around, 0, lengths[depth] - 1) + 1
+    return pd.DataFrame(
+        {f"{name}{n}": bound[axis] for axis, name in enumerate("zyx") for n, bound in enumerate((low, high))}
     )
-    for axis, number in (("y", 1), ("x", 2)):
-        length = patches.image_id.map({name: store.shape(name)[number] for name in patches.image_id.unique()})
-        start = patches[axis] + patch_size // 2 - size // 2
-        boxes[f"{axis}0"] = _inside(start - _reach(size), size, length)
-        boxes[f"{axis}1"] = _inside(start + _reach(size), size, length) + np.minimum(size, length)
-    return over_depth(boxes, store)
 
 
 def windows_of(parts: pd.DataFrame, size: int) -> pd.DataFrame:

@@ -67,7 +67,7 @@ def test_without_augmentation_the_window_lies_around_the_patch(store: PixelStore
 def test_an_item_depends_on_seed_epoch_and_index_alone(store: PixelStore) -> None:
     windows = _windows(store)
     items = [windows[index] for index in range(len(windows))]
-    other = pickle.loads(pickle.dumps(_windows(store).store))  # as in a loader process
+    other = pickle.loads(pickle.dumps(_windows(store).stores["xy"]))  # as in a loader process
     again = _windows(other)
     np.random.seed(3)
     torch.manual_seed(3)
