@@ -96,6 +96,15 @@ class TiffReader(Reader):
                 (p * down + row) * across + column for p in range(planes) for row in rows for column in range(across)
             ]
             top, end = first * tall, min(rows.stop * tall, key.imagelength)
+            if across == planes == len(rows) == 1:  # a strip that is a band as it is
+                segment = self._segment(page, indices[0])[0]
+                band = (
+                    segment[0, : end - top, : key.imagewidth]
+                    if segment is not None
+                    else np.zeros_like(buffer[: end - top])
+                )
+                yield top, band
+                continue
             self._decode(page, indices, top, buffer)
             for y in range(top, end, few):
                 yield y, buffer[y - top : min(y + few, end) - top].copy()
