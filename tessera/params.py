@@ -161,6 +161,8 @@ class Tile(Section):
     size: int = Field(ge=16)  # candidate patch, working px
     stride: int = Field(ge=8)  # working px
     keep_empty: Share  # share of the patches without positives that stay in the index
+    min_std: float = _later(0, ge=0)  # of 255 grey levels; a patch without positives that varies less is background
+    min_saturated: float = _later(0, ge=0, le=1)  # share of coloured pixels, below which it is; data.channels rgb
     percentiles: tuple[float, float] = (0.5, 99.5)  # black and white of images that are not 8-bit, measured over
     scaling: Literal["slice", "volume", "dataset"] = "volume"  # each slice, image or volume, or all training images
 
@@ -254,6 +256,7 @@ class Model(Section):
     centres: Annotated[tuple[Depth, ...], Field(min_length=1), AfterValidator(_unique)] | None = _later(
         None
     )  # data.labels volume: middles of the stacks; training draws one, prediction is their mean; null is the middle
+    margin: int = _later(0, ge=0)  # px around a training window that are changed with it and then cut off
     zoom: float = _later(1.0, gt=0)  # working px of a px of the window: size·zoom px are read and resized to size
     planes: Annotated[list[Literal["xy", "xz", "yz"]], AfterValidator(_unique)] = _later(
         ["xy"]
@@ -358,6 +361,8 @@ class Params(Section):
                 "fold.maker z_blocks cuts the depth, for all of which data.labels volume has one label: its parts would "
                 "share it; use maker strips or blocks, or unit image"
             )
+        if self.tile.min_saturated and self.data.channels != "rgb":
+            raise ValueError(f"tile.min_saturated needs data.channels rgb, which is {self.data.channels}")
         for name, model in self.models.items():
             if self.data.labels == "volume" and model.planes != ["xy"]:
                 raise ValueError(

@@ -21,6 +21,12 @@ from tessera.decide.evidence import Evidence
 from tessera.params import Data, Model
 from tessera.tasks import Binary
 
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest file first, so that both processes end together."""
+    items.sort(key=lambda item: "test_end_to_end" not in item.nodeid)
+
+
 SIZES = {"a": (24, 40), "b": (33, 20), "c": (40, 24), "t": (31, 37)}  # three training images, and t to predict
 
 

@@ -8,7 +8,7 @@ from tessera.errors import InputError
 from tessera.params import Data, load_params
 
 SHIPPED = Path(__file__).parent.parent / "params.yaml"
-DELETE = object()
+DELETE = "delete this key"
 
 
 def _load(tmp_path: Path, changes: dict[str, object]):
@@ -67,6 +67,7 @@ WRONG = [
     ({"predict.views": ["identity", "rot90"]}, ["predict.views.1 = 'rot90'", "flip_h"]),
     ({"data.channels": "bgr"}, ["data.channels = 'bgr'", "rgb"]),
     ({"data.classes": ["a", "b"]}, ["data: task binary goes with one class", "['a', 'b']"]),
+    ({"tile.min_saturated": 0.1}, ["tile.min_saturated needs data.channels rgb", "grey"]),
     ({"data.task": "multilabel"}, ["data: task binary goes with one class"]),
     ({"models.Unet-2D": {}}, ["models.Unet-2D"]),
     ({"models.unet_2d.lr": -1}, ["models.unet_2d.lr = -1", "0"]),

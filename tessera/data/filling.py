@@ -10,7 +10,7 @@ import pandas as pd
 
 from tessera.data.labelling import Labels
 from tessera.data.manifest import label_slices
-from tessera.data.patches import index_slice
+from tessera.data.patches import drop_background, index_slice
 from tessera.data.pixels import TRUTH_ROWS
 from tessera.data.readers.base import Band
 from tessera.data.regions import Place, Plane
@@ -106,6 +106,9 @@ def _fill_labels(shared: Shared, job: Job, file: BinaryIO, z: int, filled: Fille
     bands, working = read_labels(shared.labels, row, z), plane.shape[:2]
     plane.write(resample_labels(bands if working == size else kept(bands), size, working))
     patches = index_slice(plane, shared.tile.size, shared.tile.stride, shared.data.classes)
+    if shared.tile.min_std or shared.tile.min_saturated:
+        shown = Plane(file, job.pixels, z if len(label_slices(row)) == row.depth else row.depth // 2)
+        patches = drop_background(patches, shown, shared.tile.size, shared.tile.min_std, shared.tile.min_saturated)
     patches.insert(0, "image_id", row.image_id)
     patches.insert(1, "z", z)
     filled.patches.append(patches)

@@ -1,9 +1,12 @@
 """Where patches lie: grids over an image, and the index of candidate patches."""
 
+import cv2
 import numpy as np
 import pandas as pd
 
 from tessera.tasks import IGNORE
+
+SATURATED = 40  # of 255 in HSV; glass and paper lie below
 
 COLUMNS = ["image_id", "z", "y", "x", "valid_fraction", "positive_fraction"]
 
@@ -35,6 +38,29 @@ def index_slice(labels: np.ndarray, size: int, stride: int, classes: list[str]) 
             area = len(window) * (ends[i] - starts[i])
             rows.append((y, int(starts[i]), float(valid[i] / area), *(positive[i] / valid[i]).tolist()))
     return pd.DataFrame(rows, columns=[*COLUMNS[2:], *own])
+
+
+def drop_background(
+    patches: pd.DataFrame, pixels: np.ndarray, size: int, min_std: float, min_saturated: float
+) -> pd.DataFrame:
+    """Leaves out patches without positives that show nothing: less spread of grey than `min_std` (of 255), or a smaller
+    share of saturated pixels than `min_saturated`.
+
+    pixels: (H, W, C) uint8, or what gives rows of it by slicing; RGB for `min_saturated`.
+    """
+    kept = (patches.positive_fraction > 0).to_numpy(copy=True)
+    for y, numbers in patches.groupby("y").indices.items():
+        rows = pixels[y : y + size]
+        for number in numbers[~kept[numbers]]:
+            x = patches.x[number]
+            window = rows[:, x : x + size]
+            kept[number] = window.mean(2).std() >= min_std and _saturated(window, min_saturated) >= min_saturated
+    return patches[kept].reset_index(drop=True)
+
+
+def _saturated(window: np.ndarray, asked: float) -> float:
+    """The share of saturated pixels; 1 where nobody asks."""
+    return (cv2.cvtColor(np.ascontiguousarray(window), cv2.COLOR_RGB2HSV)[..., 1] > SATURATED).mean() if asked else 1.0
 
 
 def drop_empty(patches: pd.DataFrame, keep: float, seed: int) -> pd.DataFrame:

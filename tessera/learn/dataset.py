@@ -26,15 +26,21 @@ class Shape(NamedTuple):
     zoom: float = 1.0  # working px of a px of the window
     shift: int = 0  # slices by which training moves a stack at most
     planes: tuple[str, ...] = ("xy",)  # of a volume, in which training reads; what is scored is read in the first
+    margin: int = 0  # px around the window that are changed with it and then cut off
 
     @classmethod
     def of(cls, model: "Model") -> "Shape":
-        return cls(model.size, Stack.of(model), model.zoom, model.shift, tuple(model.planes))
+        return cls(model.size, Stack.of(model), model.zoom, model.shift, tuple(model.planes), model.margin)
 
     @property
     def span(self) -> int:
         """Working px that the window covers along each side."""
         return round(self.size * self.zoom)
+
+    @property
+    def edge(self) -> int:
+        """Working px that training reads around the window."""
+        return round(self.margin * self.zoom)
 
 
 class Windows(Dataset):
@@ -45,9 +51,11 @@ class Windows(Dataset):
     With an augmentation, the window is moved by up to a quarter of its size and changed; both depend on
     (seed, epoch, item) alone, never on the loader process. The stack is moved by up to `shape.shift` slices; labels of
     slices go along, the one label of a volume stays. In another plane than xy the window lies through the moved centre
-    of the patch, as wide along z as along its columns. A window beyond the image's edge is moved inside; without
-    an augmentation, what it did not ask for is ignored. An image smaller than the window is mirrored at its lower and
-    right edge, where its labels are ignored. Where `patches` has the columns end_y and end_x (working px), labels from
+    of the patch, as wide along z as along its columns. With a margin, a larger window is changed and its centre kept:
+    what a rotation mirrors in from beyond its border is cut off.
+
+    A window beyond the image's edge is moved inside; without an augmentation, what it did not ask for is ignored. An
+    image smaller than the window, or its margin, is mirrored, and its labels are ignored there. Where `patches` has the columns end_y and end_x (working px), labels from
     there on are ignored: a part ends there.
     """
 
@@ -85,6 +93,8 @@ class Windows(Dataset):
         image, labels = self._read(self.stores[plane], image_id, depths, centre, end)
         if self.augmentation:
             image, labels = self.augmentation(image, labels, int(seeds[1]))
+            margin, size = self.shape.margin, self.shape.size
+            image, labels = (pixels[margin : margin + size, margin : margin + size] for pixels in (image, labels))
         return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))), torch.from_numpy(
             np.ascontiguousarray(labels)
         )
@@ -104,11 +114,15 @@ class Windows(Dataset):
         self, store: PixelStore, image_id: str, depths: tuple[int, int], centre: list[int], end: np.ndarray | None
     ) -> tuple[np.ndarray, np.ndarray]:
         """depths: the label slice, and the middle of the stack."""
-        (z, middle), size, seen = depths, self.shape.span, (self.shape.size, self.shape.size)
+        (z, middle), size, seen = depths, self.shape.span, self.shape.size
         depth, height, width = store.shape(image_id)
+        edge = self.shape.edge if self.augmentation else 0
         asked_y, asked_x = (place - size // 2 for place in centre)
         y, x = (int(_inside(asked, size, side)) for asked, side in ((asked_y, height), (asked_x, width)))
-        window = (y, x, min(size, height), min(size, width))
+        (top, bottom), (left, right) = (
+            (max(start - edge, 0), min(start + size + edge, side)) for start, side in ((y, height), (x, width))
+        )
+        window = (top, left, bottom - top, right - left)
         image = store.read_stack(image_id, self.shape.stack.around(middle, depth), window)
         labels = store.read_labels(image_id, z, window)
         if not self.augmentation:
@@ -117,11 +131,15 @@ class Windows(Dataset):
         if end is not None:
             labels[max(end[0] - y, 0) :] = IGNORE
             labels[:, max(end[1] - x, 0) :] = IGNORE
-        lack = ((0, size - window[2]), (0, size - window[3]))
-        if any(after for _, after in lack):
+        lack = tuple(
+            (first - (start - edge), start + size + edge - last)
+            for start, first, last in ((y, top, bottom), (x, left, right))
+        )
+        if any(before or after for before, after in lack):
             image = np.pad(image, (*lack, (0, 0)), mode="reflect")
             labels = np.pad(labels, (*lack, *[(0, 0)] * (labels.ndim - 2)), constant_values=IGNORE)
-        return resize(image, seen), resize_labels(labels, seen)
+        seen += 2 * self.shape.margin if self.augmentation else 0
+        return resize(image, (seen, seen)), resize_labels(labels, (seen, seen))
 
 
 def _reach(size: int) -> int:
@@ -159,8 +177,9 @@ def _covered_in(plane: str, patches: pd.DataFrame, patch_size: int, shape: Shape
     low, high = {}, {}
     for axis in sides:
         start = centres[axis] - size // 2
-        low[axis] = _inside(start - moves[axis], size, lengths[axis])
-        high[axis] = _inside(start + moves[axis], size, lengths[axis]) + np.minimum(size, lengths[axis])
+        first, last = (_inside(start + move, size, lengths[axis]) for move in (-moves[axis], moves[axis]))
+        low[axis] = np.maximum(first - shape.edge, 0)
+        high[axis] = np.minimum(last + size + shape.edge, lengths[axis])
     around = moves[depth] + shape.shift + (shape.stack.half if plane != "xy" else 0)
     low[depth] = np.clip(centres[depth] - around, 0, lengths[depth] - 1)
     high[depth] = np.clip(centres[depth] + around, 0, lengths[depth] - 1) + 1

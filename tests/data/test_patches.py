@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tessera.data.patches import drop_empty, grid, index_slice
+from tessera.data.patches import drop_background, drop_empty, grid, index_slice
 
 
 @pytest.mark.parametrize("length", [1, 5, 16, 17, 31, 32, 33, 64, 100])
@@ -48,6 +48,20 @@ def test_a_patch_without_a_valid_pixel_is_left_out() -> None:
     labels = np.full((16, 32), 255, np.uint8)
     labels[5, 20] = 0
     assert index_slice(labels, 16, 16, ["a"])[["y", "x"]].to_numpy().tolist() == [[0, 16]]
+
+
+def test_patches_that_show_nothing_are_left_out_unless_they_are_positive() -> None:
+    """Four patches of 16 px: noise, glass (bright grey, a little noise), flat, and flat with a label."""
+    rng = np.random.default_rng(0)
+    pixels = np.full((16, 64, 3), 200, np.uint8)
+    pixels[:, :16] = rng.integers(0, 256, (16, 16, 3))
+    pixels[:, 16:32] = rng.integers(150, 256, (16, 16, 1))
+    labels = np.zeros((16, 64), np.uint8)
+    labels[3, 60] = 1
+    patches = index_slice(labels, 16, 16, ["a"])
+    assert drop_background(patches, pixels, 16, 10, 0).x.tolist() == [0, 16, 48]
+    assert drop_background(patches, pixels, 16, 10, 0.5).x.tolist() == [0, 48]
+    assert drop_background(patches, pixels[..., :1], 16, 0.5, 0).x.tolist() == [0, 16, 48]
 
 
 @pytest.mark.parametrize("keep", [0.0, 0.25, 1.0])

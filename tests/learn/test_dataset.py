@@ -110,6 +110,27 @@ def test_moved_windows_stay_within_a_quarter_and_inside_the_image(store: PixelSt
     assert len(places) > 20
 
 
+@pytest.mark.parametrize("place", [(30, 40), (0, 0), (58, 88)])
+def test_a_margin_is_changed_with_the_window_and_cut_off(store: PixelStore, place: tuple[int, int]) -> None:
+    """The changed window is larger by the margin to each side; where nothing changes, the item is as without one."""
+    seen = []
+
+    def keep(image: np.ndarray, labels: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        seen.append((image.shape[:2], labels.shape))
+        return image, labels
+
+    patches = _patches(("large", 2, *place))
+    plain, wide = (
+        _windows(store, patches, augmentation=keep, shape=Shape(32, Stack(1), margin=margin)) for margin in (0, 10)
+    )
+    for index in range(20):
+        assert _same(wide[index], plain[index])
+    assert set(seen) == {((32, 32),) * 2, ((52, 52),) * 2}
+    (box,) = covered(patches, PATCH, wide.shape, store).itertuples()
+    (near,) = covered(patches, PATCH, plain.shape, store).itertuples()
+    assert (box.y0, box.x1) == (max(near.y0 - 10, 0), min(near.x1 + 10, 120))
+
+
 @pytest.mark.parametrize("name", ["flat", "tiny"])
 def test_an_image_smaller_than_the_window_is_mirrored_and_ignored_there(store: PixelStore, name: str) -> None:
     _, height, width = store.shape(name)
