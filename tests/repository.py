@@ -1,6 +1,7 @@
 """A temporary clone of the working tree, with a toy competition, in which DVC really runs."""
 
 import copy
+import importlib
 import os
 import re
 import shutil
@@ -28,6 +29,11 @@ def toy_params() -> dict:
     params["models"] = {"flat": toy, "deep": toy | {"slices": 3}}
     params["train"]["models"] = params["tune"]["ensemble"] = ["flat", "deep"]
     return params
+
+
+def run_stage(name: str, *arguments: str | int) -> None:
+    """Runs a stage's main() in this process, in the current folder."""
+    importlib.import_module(f"stages.{name}").main(*arguments)
 
 
 class Repository:

@@ -1,6 +1,5 @@
 """The whole: every stage in order on a toy competition, in one process and by DVC."""
 
-import importlib
 import json
 import shutil
 from concurrent.futures import ThreadPoolExecutor
@@ -9,17 +8,13 @@ import h5py
 import pandas as pd
 import pytest
 import yaml
-from repository import SOURCE, TOY_SAMPLE, Repository, toy_params
+from repository import SOURCE, TOY_SAMPLE, Repository, run_stage, toy_params
 
 from tessera import paths
 from tessera.data.sample import write_sample
 from tessera.errors import InputError
 
 AFTER = {"tune", "submit", "report"}
-
-
-def run_stage(name: str, *arguments) -> None:
-    importlib.import_module(f"stages.{name}").main(*arguments)
 
 
 @pytest.fixture(scope="module")

@@ -1,20 +1,14 @@
 """A model that reads all planes of its volumes, from training to predictions."""
 
-import importlib
-
 import h5py
 import pandas as pd
 import yaml
-from repository import SOURCE, TOY_SAMPLE, toy_params
+from repository import SOURCE, TOY_SAMPLE, run_stage, toy_params
 
 from tessera import paths
 from tessera.data.boxes import BOX
 from tessera.data.sample import write_sample
 from tessera.learn.checkpoints import read_about
-
-
-def run_stage(name: str, *arguments) -> None:
-    importlib.import_module(f"stages.{name}").main(*arguments)
 
 
 def test_all_planes_are_trained_and_predicted(tmp_path, monkeypatch):

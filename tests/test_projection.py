@@ -1,6 +1,5 @@
 """One label for all depth of a volume: few fragments, strips as folds, through every stage."""
 
-import importlib
 import json
 
 import cv2
@@ -9,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from repository import toy_params
+from repository import run_stage, toy_params
 
 from tessera import paths, rle
 from tessera.data.boxes import BOX
@@ -44,10 +43,6 @@ def write_fragments(source, labels: str) -> dict:
         "source": str(source), "task": "binary", "classes": ["ink"], "channels": "grey", "labels": "volume",
         "train_images": "train/{image_id}/0{slice}.png", "test_images": "test/{image_id}/0{slice}.png", "solution": None,
     }  # fmt: skip
-
-
-def run_stage(name: str, *arguments) -> None:
-    importlib.import_module(f"stages.{name}").main(*arguments)
 
 
 @pytest.fixture(scope="module", params=["masks", "rle"])

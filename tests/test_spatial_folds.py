@@ -1,6 +1,5 @@
 """A competition of few large images: strips as folds, through the stages that know of them."""
 
-import importlib
 import json
 from pathlib import Path
 
@@ -8,7 +7,7 @@ import h5py
 import pandas as pd
 import pytest
 import yaml
-from repository import SOURCE, TOY_SAMPLE, toy_params
+from repository import SOURCE, TOY_SAMPLE, run_stage, toy_params
 
 from tessera import paths
 from tessera.data.boxes import BOX, near
@@ -18,10 +17,6 @@ from tessera.errors import InputError
 from tessera.learn.checkpoints import read_about
 
 BUFFER = 9  # original px, more than one working px
-
-
-def run_stage(name: str, *arguments) -> None:
-    importlib.import_module(f"stages.{name}").main(*arguments)
 
 
 @pytest.fixture(scope="module")
