@@ -114,7 +114,8 @@ def tile(path: Path) -> int:
 
     from tessera.data.readers.build import open_image
     from tessera.data.tiling import write_tiles
-    from tessera.params import Data, Tile
+    from tessera.params.data import Data
+    from tessera.params.tile import Tile
 
     with open_image(path) as reader:
         shape = dict(zip(("depth", "height", "width", "channels"), reader.shape, strict=True))
@@ -130,7 +131,7 @@ def tile(path: Path) -> int:
 
 
 def main(task: str, path: Path) -> None:
-    work, modules = PATCHES.get(task, (tile, ["tessera.data.tiling", "tessera.params"]))
+    work, modules = PATCHES.get(task, (tile, ["tessera.data.tiling", "tessera.params.tile"]))
     for module in modules:
         importlib.import_module(module)
     start = time.process_time()

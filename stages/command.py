@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from tessera.errors import InputError
 from tessera.machine import VARIABLES
-from tessera.params import load_params
+from tessera.params.load import load_params
 
 
 def command(main: Callable[..., None]) -> None:

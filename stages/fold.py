@@ -11,7 +11,7 @@ from tessera.data.makers.build import make_folds
 from tessera.data.manifest import read_manifest
 from tessera.data.parts import place_patches, summarize
 from tessera.data.pixels import PixelStore
-from tessera.params import load_params
+from tessera.params.load import load_params
 
 
 def main() -> None:

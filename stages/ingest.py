@@ -5,7 +5,7 @@ from tessera import machine, paths
 from tessera.data.ingest import build_manifest
 from tessera.data.manifest import write_manifest
 from tessera.data.template import build_template
-from tessera.params import load_params
+from tessera.params.load import load_params
 
 
 def main() -> None:

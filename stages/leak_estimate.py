@@ -20,7 +20,7 @@ from tessera.learn.dataset import Shape, covered
 from tessera.learn.record import Clock
 from tessera.learn.resume import run_key
 from tessera.learn.training import Training
-from tessera.params import Params, load_params
+from tessera.params.load import Params, load_params
 from tessera.tasks import build_task
 
 FOLDER = paths.SCRATCH / "leak_estimate"

@@ -10,7 +10,7 @@ from tessera.data.pixels import PixelStore
 from tessera.learn.checkpoints import digest_of, load_checkpoint, read_about
 from tessera.learn.networks import build_network
 from tessera.learn.precision import autocast
-from tessera.params import load_params
+from tessera.params.load import load_params
 from tessera.predict.guard import refuse_seen
 from tessera.predict.predictor import Predictor
 from tessera.predict.write import write_predictions

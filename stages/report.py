@@ -13,7 +13,7 @@ from tessera.data.pixels import PixelStore
 from tessera.decide.evidence import Evidence, oof_rows
 from tessera.deliver.plots import gallery
 from tessera.deliver.report import build_page, summarize_strata
-from tessera.params import load_params
+from tessera.params.load import load_params
 from tessera.tasks import build_task
 
 

@@ -5,7 +5,7 @@ import shutil
 from stages.command import command
 from tessera import paths
 from tessera.data.sample import write_sample
-from tessera.params import load_params
+from tessera.params.load import load_params
 
 
 def main() -> None:

@@ -16,7 +16,7 @@ from tessera.deliver.submission import check_score, masks, rows_asked_for, shape
 from tessera.errors import raise_problems
 from tessera.labels import read_csv
 from tessera.metrics.counts import build_score
-from tessera.params import load_params
+from tessera.params.load import load_params
 from tessera.tasks import build_task
 
 

@@ -4,7 +4,7 @@ from stages.command import command
 from tessera import machine, paths
 from tessera.data.manifest import read_manifest
 from tessera.data.tiling import write_tiles
-from tessera.params import load_params
+from tessera.params.load import load_params
 
 WORST = 5  # images named under the ceiling
 

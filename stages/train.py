@@ -16,7 +16,7 @@ from tessera.learn.dataset import Shape, covered
 from tessera.learn.record import Clock, describe, describe_seen
 from tessera.learn.resume import run_key
 from tessera.learn.training import Training
-from tessera.params import load_params
+from tessera.params.load import load_params
 from tessera.tasks import build_task
 
 

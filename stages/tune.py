@@ -15,7 +15,7 @@ from tessera.decide.recipe import build_recipe
 from tessera.decide.search import Search, simplex
 from tessera.decide.thresholds import offer_strata, score_curves
 from tessera.metrics.counts import build_score
-from tessera.params import load_params
+from tessera.params.load import load_params
 from tessera.tasks import build_task
 
 

@@ -4,9 +4,11 @@ import ast
 import typing
 from pathlib import Path
 
-from tessera.params import Params, Section
+from tessera.params.load import Params
+from tessera.params.section import Section
 
 ROOT = Path(__file__).parent.parent
+SCHEMA = Path("tessera/params")  # every stage loads all of it: dvc.yaml lists the folder
 
 
 def import_closure(stage: str, root: Path = ROOT) -> list[str]:
@@ -22,7 +24,8 @@ def import_closure(stage: str, root: Path = ROOT) -> list[str]:
             seen.add(path)
             waiting += [found for name in _imports(ast.parse(path.read_text())) if (found := _file(name, root))]
     beside = {other for path in seen for other in path.parent.glob(f"{path.stem}.*")}
-    return sorted(path.relative_to(root).as_posix() for path in beside)
+    files = {path.relative_to(root) for path in beside}
+    return sorted({(SCHEMA if SCHEMA in path.parents else path).as_posix() for path in files})
 
 
 def params_read(stage: str, root: Path = ROOT) -> list[str]:

@@ -18,7 +18,8 @@ import tifffile
 from tessera import rle
 from tessera.data.pixels import PixelStore, create_image
 from tessera.decide.evidence import Evidence
-from tessera.params import Data, Model
+from tessera.params.data import Data
+from tessera.params.model import Model
 from tessera.tasks import Binary
 
 

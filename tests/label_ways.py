@@ -11,7 +11,7 @@ import pandas as pd
 from PIL import Image
 
 from tessera.labels import RleForm
-from tessera.params import Data
+from tessera.params.data import Data
 
 SIZES = {"a": (24, 40), "b": (33, 20), "c": (40, 24)}
 BOXES = {"a": [(2, 3, 9, 12), (15, 20, 24, 40)], "b": [(0, 0, 5, 20)], "c": []}  # y0, x0, y1, x1; half-open

@@ -5,7 +5,8 @@ import pytest
 import yaml
 
 from tessera.errors import InputError
-from tessera.params import Data, load_params
+from tessera.params.data import Data
+from tessera.params.load import load_params
 
 SHIPPED = Path(__file__).parent.parent / "params.yaml"
 DELETE = "delete this key"

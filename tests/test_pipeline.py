@@ -7,7 +7,8 @@ import pytest
 import yaml
 from closure import ROOT, import_closure, params_read
 
-from tessera.params import Params, Section
+from tessera.params.load import Params
+from tessera.params.section import Section
 
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 CODE = ("stages/", "tessera/")
@@ -77,7 +78,7 @@ def test_keys_that_dvc_reads_have_no_default(key):
     """DVC stops at a key that params.yaml leaves out."""
     section = Params
     for name in key.split("."):
-        assert section.model_fields[name].is_required(), f"{key}: give it no default in tessera/params.py"
+        assert section.model_fields[name].is_required(), f"{key}: give it no default in tessera/params"
         section = section.model_fields[name].annotation
         if not (isinstance(section, type) and issubclass(section, Section)):
             break

@@ -15,7 +15,7 @@ from tessera.data.boxes import BOX
 from tessera.data.manifest import read_manifest
 from tessera.data.parts import read_folds
 from tessera.learn.checkpoints import read_about
-from tessera.params import load_params
+from tessera.params.load import load_params
 
 DEPTH, SIZES = 5, {"f1": (96, 150), "f2": (130, 80), "t1": (70, 90)}
 FOLD = {"unit": "part", "maker": "strips", "count": 2, "run": [0, 1], "buffer": 4}

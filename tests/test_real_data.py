@@ -16,7 +16,8 @@ from tessera.data.pixels import PixelStore
 from tessera.data.sample import write_sample
 from tessera.data.tiling import write_tiles
 from tessera.labels import RleForm, read_rle_table
-from tessera.params import Data, load_params
+from tessera.params.data import Data
+from tessera.params.load import load_params
 
 DATA = Path(os.environ.get("TESSERA_REAL_DATA", ""))
 needs_data = pytest.mark.skipif("TESSERA_REAL_DATA" not in os.environ, reason="TESSERA_REAL_DATA is not set")

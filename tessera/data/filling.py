@@ -20,7 +20,8 @@ from tessera.data.slices import Slices
 from tessera.tasks import IGNORE
 
 if TYPE_CHECKING:
-    from tessera.params import Data, Tile
+    from tessera.params.data import Data
+    from tessera.params.tile import Tile
 
 
 class Shared(NamedTuple):

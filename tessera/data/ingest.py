@@ -17,7 +17,7 @@ from tessera.errors import InputError, collected, raise_problems
 from tessera.labels import read_csv
 
 if TYPE_CHECKING:
-    from tessera.params import Data
+    from tessera.params.data import Data
 
 UNKNOWN = ("", "nan")  # cells that name no group or stratum
 _BLOCK = 2**20  # bytes of a file that are digested at once

@@ -11,7 +11,7 @@ from tessera.data.layout import Item
 from tessera.tasks import IGNORE
 
 if TYPE_CHECKING:
-    from tessera.params import Data
+    from tessera.params.data import Data
 
 # By the key that says where the labels are: a class with `per_slice`, `read` into planes, and `strangers`.
 ANNOTATIONS = {"train_masks": MaskFiles, "train_rle": RleRows, "train_polygons": PolygonFiles}

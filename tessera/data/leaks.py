@@ -11,7 +11,7 @@ from tessera.data.pixels import PixelStore
 from tessera.errors import raise_problems
 
 if TYPE_CHECKING:
-    from tessera.params import Fold
+    from tessera.params.fold import Fold
 
 
 def check_folds(

@@ -14,7 +14,7 @@ from tessera.data.readers.build import open_image
 from tessera.errors import InputError
 
 if TYPE_CHECKING:
-    from tessera.params import Data
+    from tessera.params.data import Data
 
 
 class Slices:

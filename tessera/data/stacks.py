@@ -8,7 +8,7 @@ from tessera.data.pixels import PixelStore
 from tessera.errors import InputError
 
 if TYPE_CHECKING:
-    from tessera.params import Model
+    from tessera.params.model import Model
 
 
 class Stack(NamedTuple):

@@ -10,7 +10,7 @@ from tessera.errors import InputError
 from tessera.labels import read_csv
 
 if TYPE_CHECKING:
-    from tessera.params import Data
+    from tessera.params.data import Data
 
 
 def build_template(data: "Data", manifest: pd.DataFrame) -> pd.DataFrame:

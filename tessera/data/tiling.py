@@ -23,7 +23,8 @@ from tessera.data.resampling import working_size
 from tessera.data.scaling import Counts, Scaling, measure
 
 if TYPE_CHECKING:
-    from tessera.params import Data, Tile
+    from tessera.params.data import Data
+    from tessera.params.tile import Tile
 
 _READING = {"channels", "level", "pixel_size", *LABEL_KEYS}
 _SHARE = 2**26  # pixel values that are worth a process of their own

@@ -5,7 +5,10 @@ from typing import TYPE_CHECKING
 from tessera.data.scaling import normalisation
 
 if TYPE_CHECKING:
-    from tessera.params import Data, Model, Predict, Tile
+    from tessera.params.data import Data
+    from tessera.params.model import Model
+    from tessera.params.predict import Predict
+    from tessera.params.tile import Tile
 
 _NETWORK = {"decoder", "encoder", "arguments", "size", "slices", "step", "edge", "depths", "centres", "zoom", "planes"}
 

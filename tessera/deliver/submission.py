@@ -14,7 +14,7 @@ from tessera.errors import InputError
 from tessera.metrics.counts import FScore, count
 
 if TYPE_CHECKING:
-    from tessera.params import Data
+    from tessera.params.data import Data
 
 TOLERANCE = 1e-9  # of a score read back; the masks must be the same
 

@@ -15,7 +15,7 @@ from tessera.learn.augmentations import Augmentation
 from tessera.tasks import IGNORE
 
 if TYPE_CHECKING:
-    from tessera.params import Model
+    from tessera.params.model import Model
 
 
 class Shape(NamedTuple):

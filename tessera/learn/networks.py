@@ -14,7 +14,7 @@ from tessera.data.scaling import normalisation
 from tessera.errors import InputError
 
 if TYPE_CHECKING:
-    from tessera.params import Model
+    from tessera.params.model import Model
 
 DECODERS = {
     "DeepLabV3Plus": smp.DeepLabV3Plus,

@@ -23,7 +23,7 @@ from tessera.metrics.counts import FScore
 from tessera.tasks import Binary
 
 if TYPE_CHECKING:
-    from tessera.params import Model
+    from tessera.params.model import Model
 
 
 class Training:

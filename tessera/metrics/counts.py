@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import numpy as np
 
 if TYPE_CHECKING:
-    from tessera.params import Score
+    from tessera.params.score import Score
 
 
 def count(mask: np.ndarray, target: np.ndarray, valid: np.ndarray) -> np.ndarray:

@@ -17,7 +17,8 @@ from tessera.predict.windows import Plan, Stitcher, pad, plan_windows
 from tessera.tasks import Binary
 
 if TYPE_CHECKING:
-    from tessera.params import Model, Predict
+    from tessera.params.model import Model
+    from tessera.params.predict import Predict
 
 BATCH = 8  # windows a forward pass
 

@@ -12,7 +12,7 @@ from tessera.data.ingest import build_manifest
 from tessera.data.manifest import read_manifest, row_ids, write_manifest
 from tessera.data.template import build_template
 from tessera.errors import InputError
-from tessera.params import Data
+from tessera.params.data import Data
 
 Competition = Callable[..., Data]
 

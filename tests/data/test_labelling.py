@@ -10,7 +10,7 @@ from tessera.data.labelling import READING, Labels
 from tessera.data.layout import find_items
 from tessera.errors import InputError
 from tessera.labels import RleForm
-from tessera.params import Data
+from tessera.params.data import Data
 
 Competition = Callable[..., Data]
 

@@ -7,7 +7,7 @@ import pytest
 from tessera.data.leaks import check_folds
 from tessera.data.parts import whole_images
 from tessera.errors import InputError
-from tessera.params import Fold
+from tessera.params.fold import Fold
 
 
 class World(NamedTuple):

@@ -13,7 +13,7 @@ from label_ways import WAYS, box_mask, say, truth, write_png
 
 from tessera.data.ingest import build_manifest
 from tessera.errors import InputError
-from tessera.params import Data
+from tessera.params.data import Data
 
 Competition = Callable[..., Data]
 

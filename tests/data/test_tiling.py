@@ -25,7 +25,8 @@ from tessera.data.scaling import count, measure
 from tessera.data.stacks import Stack
 from tessera.data.tiling import Tiled, write_tiles
 from tessera.errors import InputError
-from tessera.params import Data, Tile
+from tessera.params.data import Data
+from tessera.params.tile import Tile
 
 Competition = Callable[..., Data]
 TILE = {"scale": 1.0, "size": 16, "stride": 8, "keep_empty": 0.5}

@@ -16,7 +16,7 @@ from tessera.deliver.dialects.build import build_dialect
 from tessera.deliver.submission import check_score, masks, rows_asked_for, shapes_of
 from tessera.errors import InputError
 from tessera.metrics.counts import FScore
-from tessera.params import Data
+from tessera.params.data import Data
 from tessera.predict.store import Plane, create_item
 from tessera.tasks import Binary
 

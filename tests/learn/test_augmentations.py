@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from tessera.learn.augmentations import build_augmentation
-from tessera.params import Augment
+from tessera.params.model import Augment
 
 OFF = {"flip": False, "rot90": False}
 GEOMETRY = {"scale": 0.3, "rotate": 45}

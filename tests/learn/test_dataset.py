@@ -12,7 +12,7 @@ from tessera.data.pixels import PixelStore
 from tessera.data.stacks import Stack
 from tessera.learn.augmentations import build_augmentation
 from tessera.learn.dataset import Shape, Windows, covered, draw_epoch, windows_of
-from tessera.params import Augment
+from tessera.params.model import Augment
 
 AUGMENT = Augment(scale=0.2, rotate=20, brightness=0.2)
 PATCH = 32

@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 from tessera.errors import InputError
 from tessera.learn import networks
 from tessera.learn.networks import MULTIPLE, Segmenter, build_network, load_encoder, parameters_of
-from tessera.params import Model
+from tessera.params.model import Model
 
 Build = Callable[..., Model]
 FPN = {"decoder": "FPN", "arguments": {}}

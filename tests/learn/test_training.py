@@ -13,7 +13,7 @@ from tessera.data.pixels import PixelStore
 from tessera.errors import InputError
 from tessera.learn.loop import Run
 from tessera.learn.training import Training
-from tessera.params import Model
+from tessera.params.model import Model
 from tessera.tasks import Binary
 
 CPU = torch.device("cpu")

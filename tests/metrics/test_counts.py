@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from tessera.metrics.counts import FScore, build_score, count, f_score
-from tessera.params import Score
+from tessera.params.score import Score
 
 
 def _random(seed: int, shape: tuple[int, ...] = (2, 9, 7)) -> tuple[np.ndarray, ...]:

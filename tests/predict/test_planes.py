@@ -11,7 +11,8 @@ from torch import nn
 
 from tessera.data.boxes import BOX
 from tessera.data.pixels import AXES, PixelStore
-from tessera.params import Model, Predict
+from tessera.params.model import Model
+from tessera.params.predict import Predict
 from tessera.predict.predictor import Predictor
 from tessera.predict.write import write_predictions
 from tessera.tasks import Binary

@@ -12,7 +12,8 @@ from torch import nn
 from tessera.data.boxes import BOX
 from tessera.data.pixels import PixelStore
 from tessera.data.stacks import Stack
-from tessera.params import Model, Predict
+from tessera.params.model import Model
+from tessera.params.predict import Predict
 from tessera.predict.predictor import Predictor
 from tessera.predict.views import VIEWS
 from tessera.predict.write import write_predictions

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from tessera.params import Predict
+from tessera.params.predict import Predict
 from tessera.predict.views import VIEWS, turn
 
 KNOWN = Predict.model_json_schema()["properties"]["views"]["items"]["enum"]

@@ -19,7 +19,7 @@ from tessera import paths
 from tessera.data.manifest import read_manifest
 from tessera.data.parts import read_folds
 from tessera.data.pixels import PixelStore
-from tessera.params import Params, load_params
+from tessera.params.load import Params, load_params
 
 
 class Prepared(NamedTuple):

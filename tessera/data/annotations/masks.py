@@ -13,7 +13,7 @@ from tessera.errors import InputError, collected
 from tessera.tasks import IGNORE
 
 if TYPE_CHECKING:
-    from tessera.params import Data
+    from tessera.params.data import Data
 
 
 class MaskFiles:

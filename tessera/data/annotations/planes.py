@@ -8,7 +8,7 @@ from tessera.errors import InputError
 from tessera.tasks import IGNORE
 
 if TYPE_CHECKING:
-    from tessera.params import Data
+    from tessera.params.data import Data
 
 BACKGROUND, IGNORED = "background", "ignore"  # what a colour or a name may mean besides a class
 

@@ -17,7 +17,7 @@ from tessera.data.layout import Item
 from tessera.errors import InputError, collected
 
 if TYPE_CHECKING:
-    from tessera.params import Data
+    from tessera.params.data import Data
 
 
 class PolygonFiles:

@@ -12,7 +12,7 @@ from tessera.errors import InputError, collected
 from tessera.labels import RleForm, read_rle_table
 
 if TYPE_CHECKING:
-    from tessera.params import Data
+    from tessera.params.data import Data
 
 
 class RleRows:

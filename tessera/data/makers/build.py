@@ -16,7 +16,8 @@ from tessera.data.manifest import TRAIN
 from tessera.errors import InputError
 
 if TYPE_CHECKING:
-    from tessera.params import Data, Fold
+    from tessera.params.data import Data
+    from tessera.params.fold import Fold
 
 MAKERS = {
     "stratified": make_stratified,

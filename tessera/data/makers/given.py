@@ -10,7 +10,7 @@ from tessera.errors import InputError, raise_problems
 from tessera.labels import read_csv
 
 if TYPE_CHECKING:
-    from tessera.params import Fold
+    from tessera.params.fold import Fold
 
 
 def make_given(train: pd.DataFrame, patches: pd.DataFrame, fold: "Fold") -> pd.DataFrame:

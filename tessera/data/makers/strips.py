@@ -7,7 +7,7 @@ import pandas as pd
 from tessera.data.parts import whole_images
 
 if TYPE_CHECKING:
-    from tessera.params import Fold
+    from tessera.params.fold import Fold
 
 
 def make_strips(train: pd.DataFrame, patches: pd.DataFrame, fold: "Fold") -> pd.DataFrame:

@@ -8,7 +8,7 @@ from tessera.data.parts import whole_images
 from tessera.errors import InputError
 
 if TYPE_CHECKING:
-    from tessera.params import Fold
+    from tessera.params.fold import Fold
 
 
 def make_z_blocks(train: pd.DataFrame, patches: pd.DataFrame, fold: "Fold") -> pd.DataFrame:

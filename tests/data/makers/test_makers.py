@@ -8,7 +8,8 @@ from tessera.data.boxes import BOUNDS, BOX
 from tessera.data.makers.build import MAKERS, make_folds
 from tessera.data.parts import part_ids
 from tessera.errors import InputError
-from tessera.params import FOLD_MAKERS, Data, Fold
+from tessera.params.data import Data
+from tessera.params.fold import FOLD_MAKERS, Fold
 
 NO_PATCHES = pd.DataFrame(columns=[*BOX, "valid_fraction", "positive_fraction"])
 

@@ -1,0 +1,108 @@
+"""The schema of params.yaml: every choice that changes results, one section a stage.
+
+A default means "as it always was" and is never edited: new behaviour is a new value in params.yaml. What only changes
+speed (device, workers, …) comes from TESSERA_* variables instead.
+"""
+
+import difflib
+import typing
+from pathlib import Path
+
+import yaml
+from pydantic import ValidationError, model_validator
+
+from tessera.errors import InputError
+from tessera.params.data import Data
+from tessera.params.fold import Fold
+from tessera.params.model import Model
+from tessera.params.predict import Predict
+from tessera.params.sample import Sample
+from tessera.params.score import Score
+from tessera.params.section import Name, Section
+from tessera.params.submit import Submit
+from tessera.params.tile import Tile
+from tessera.params.train import Train
+from tessera.params.tune import Tune
+
+
+class Params(Section):
+    sample: Sample
+    data: Data
+    score: Score
+    tile: Tile
+    fold: Fold
+    train: Train
+    models: dict[Name, Model]
+    predict: Predict
+    tune: Tune
+    submit: Submit
+
+    @model_validator(mode="after")
+    def _names_exist(self) -> "Params":
+        for key, names, known in (
+            ("train.models", self.train.models, list(self.models)),
+            ("tune.ensemble", self.tune.ensemble, self.train.models),
+        ):
+            for name in names:
+                if name not in known:
+                    raise ValueError(f"{key} names {name!r}; it must be one of {', '.join(known)}")
+        if self.tile.pixel_size and not self.data.pixel_size:
+            raise ValueError(
+                "tile.pixel_size needs data.pixel_size: the meta column with each image's own µm per pixel"
+            )
+        if self.data.labels == "volume" and self.fold.maker_name == "z_blocks":
+            raise ValueError(
+                "fold.maker z_blocks cuts the depth, for all of which data.labels volume has one label: its parts would "
+                "share it; use maker strips or blocks, or unit image"
+            )
+        if self.tile.min_saturated and self.data.channels != "rgb":
+            raise ValueError(f"tile.min_saturated needs data.channels rgb, which is {self.data.channels}")
+        for name, model in self.models.items():
+            if self.data.labels == "volume" and model.planes != ["xy"]:
+                raise ValueError(
+                    f"models.{name}: planes {model.planes} need labels in depth; with data.labels volume give planes: [xy]"
+                )
+            if self.data.labels == "slice" and (model.centres or model.depths):
+                raise ValueError(
+                    f"models.{name}: centres and depths need data.labels volume; with labels of slices each one is "
+                    "predicted around itself"
+                )
+            if self.data.channels == "grey" and (model.augment.hue or model.augment.saturation):
+                raise ValueError(f"models.{name}.augment: hue and saturation need data.channels rgb, which is grey")
+        return self
+
+
+def load_params(path: Path = Path("params.yaml")) -> Params:
+    """Reads and checks params.yaml. Raises InputError with every wrong key, its value and what is allowed."""
+    try:
+        values = yaml.safe_load(path.read_text())
+    except (OSError, yaml.YAMLError) as error:
+        raise InputError(f"{path}: cannot be read ({error})") from None
+    try:
+        return Params.model_validate(values)
+    except ValidationError as error:
+        raise InputError("\n".join(f"{path}: {_explain(one)}" for one in error.errors())) from None
+
+
+def _explain(error: dict) -> str:
+    where = ".".join(map(str, error["loc"])) or "the file"
+    if error["type"] == "extra_forbidden":
+        known = _known_keys(error["loc"][:-1])
+        near = difflib.get_close_matches(str(error["loc"][-1]), known, 1, 0)
+        return f"{where} = {error['input']!r} is not a known key; did you mean {near[0]!r}? Known: {', '.join(known)}"
+    if error["type"] == "missing":
+        return f"{where} is missing"
+    message = error["msg"].removeprefix("Value error, ")
+    value = "" if isinstance(error["input"], dict) else f" = {error['input']!r}"
+    return f"{where}{value}: {message}"
+
+
+def _known_keys(location: tuple) -> list[str]:
+    """The keys of the section at `location`, e.g. ("models", "unet") → those of `Model`."""
+    section: type = Params
+    for key in location:
+        if isinstance(section, type) and issubclass(section, Section):
+            section = section.model_fields[key].annotation
+        else:  # dict[Name, Model]: any name leads to a Model
+            section = typing.get_args(section)[-1]
+    return list(section.model_fields)
