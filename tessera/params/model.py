@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
+from tessera.params.loss import Auxiliary, Loss
 from tessera.params.section import Section, Seed, Share, later, unique
 
 Depth = Annotated[int, Field(ge=0)]  # the number of a slice
@@ -52,7 +53,8 @@ class Model(Section):
     warmup: Share = 0.1  # share of all steps
     clip: float | None = Field(gt=0, default=None)  # gradient norm
     ema: Share = 0  # decay a step; 0 is off
-    loss: dict[str, float]
+    loss: Loss
+    auxiliary: Auxiliary | None = later(None)
     augment: Augment = Augment()
     keep: Literal["last", "best"] = "last"
     validate_every: int = Field(ge=1, default=1)  # epochs; the last one is always scored
@@ -71,8 +73,6 @@ class Model(Section):
             raise ValueError(f"depths must rise, got {self.depths}; the last one is not read")
         if outside := [z for z in self.centres or () if not first <= z < end]:
             raise ValueError(f"centres must lie within depths {self.depths}, got {outside[0]}")
-        if not self.loss or min(self.loss.values()) <= 0:
-            raise ValueError(f"loss needs names with weights above 0, got {self.loss}")
         if self.slices > 1 and (self.augment.hue or self.augment.saturation):
             raise ValueError("augment.hue and augment.saturation change single RGB images, slices must be 1")
         return self
