@@ -11,8 +11,10 @@ import torch
 from tessera.data.boxes import BOX
 from tessera.data.pixels import PixelStore
 from tessera.errors import InputError
-from tessera.learn.loop import Run
+from tessera.learn.progress import Clock
+from tessera.learn.run import Run
 from tessera.learn.training import Training
+from tessera.machine import Machine
 from tessera.params.model import Model
 from tessera.tasks import Binary
 
@@ -33,13 +35,9 @@ def fit(store: PixelStore, model: Model, state: Path, amp: str = "none", say: Ca
     patches = pd.DataFrame(places, columns=["image_id", "z", "y", "x"]).assign(positive_fraction=0.3)
     held_out = pd.DataFrame([("b", 0, 1, 0, 64, 0, 64)], columns=BOX)
     torch.set_num_threads(1)
-    return Training(model, Binary(["a"]), CPU, amp, workers=0).fit(store, patches, held_out, 32, 1, state, say)
-
-
-def same(one: Run, other: Run) -> bool:
-    return all(
-        torch.equal(a, b) for a, b in zip(*(run.ema.network.state_dict().values() for run in (one, other)), strict=True)
-    )
+    clock = Clock("tiny", model.epochs)
+    clock.say = say
+    return Training(model, Binary(["a"]), amp, Machine(CPU)).fit(store, patches, held_out, 32, 1, state, clock)
 
 
 @pytest.mark.parametrize("amp", ["none", "bf16", "fp16"])
@@ -51,24 +49,6 @@ def test_it_learns_at_every_precision(store: PixelStore, model: Callable, tmp_pa
     assert {tensor.dtype for tensor in run.network.parameters()} == {torch.float32}
 
 
-def test_stopped_after_an_epoch_it_goes_on_to_the_same_weights(
-    store: PixelStore, model: Callable, tmp_path: Path
-) -> None:
-    def stop(row: dict) -> None:
-        if row["epoch"] == 2:
-            raise KeyboardInterrupt
-
-    section = model(epochs=4, ema=0.9, clip=1.0, loss={"bce": 1.0, "dice": 1.0})
-    undisturbed = fit(store, section, tmp_path / "one.pt")
-    with pytest.raises(KeyboardInterrupt):
-        fit(store, section, tmp_path / "two.pt", say=stop)
-    seen: list[int] = []
-    resumed = fit(store, section, tmp_path / "two.pt", say=lambda row: seen.append(row["epoch"]))
-    assert seen == [3, 4]
-    assert same(resumed, undisturbed)
-    assert [row["loss"] for row in resumed.history] == [row["loss"] for row in undisturbed.history]
-
-
 def test_keep_best_remembers_the_epoch_that_scored_best(store: PixelStore, model: Callable, tmp_path: Path) -> None:
     run = fit(store, model(epochs=3, keep="best"), tmp_path / "state.pt")
     assert run.best_score == max(row["score"] for row in run.history)
@@ -76,9 +56,14 @@ def test_keep_best_remembers_the_epoch_that_scored_best(store: PixelStore, model
     assert fit(store, model(epochs=1), tmp_path / "last.pt").best is None
 
 
-def test_a_loss_that_is_no_number_stops_the_run(store: PixelStore, model: Callable, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"the loss is (nan|inf) in epoch \d+ after \d+ images, at learning rate"):
+def test_a_loss_that_is_no_number_stops_the_run_and_names_its_patches(
+    store: PixelStore, model: Callable, tmp_path: Path
+) -> None:
+    place = r"\(a, z 0, y (0|16|32), x (0|16|32)\)"
+    said = rf"the loss is (nan|inf) in step \d of epoch 1, at learning rate \d.+: lower lr.+Its batch was {place}, {place}$"
+    with pytest.raises(InputError, match=said):
         fit(store, model(epochs=6, lr=1e30), tmp_path / "state.pt")
+    assert not (tmp_path / "state.pt").exists()
 
 
 def test_epochs_between_validations_have_no_score(store: PixelStore, model: Callable, tmp_path: Path) -> None:
