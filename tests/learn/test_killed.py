@@ -25,6 +25,7 @@ from tessera.params.model import Model
 from tessera.tasks import Binary
 
 EPOCHS, STEPS = 3, 4  # of two windows of nine patches
+SMALL = {"decoder_dropout": 0.5, "decoder_pyramid_channels": 16, "decoder_segmentation_channels": 32}
 FORK = multiprocessing.get_context("fork")  # torch is imported already
 
 
@@ -61,7 +62,7 @@ def train(pixel_store: Callable[..., PixelStore], model: Callable[..., Model], t
     patches = pd.DataFrame(places, columns=["image_id", "z", "y", "x"]).assign(positive_fraction=0.3)
     held_out = pd.DataFrame([("b", 0, 1, 0, 64, 0, 64)], columns=BOX)
     section = model(
-        decoder="FPN", arguments={"decoder_dropout": 0.5}, epochs=EPOCHS, ema=0.9, clip=1.0, keep="best",
+        decoder="FPN", arguments=SMALL, epochs=EPOCHS, ema=0.9, clip=1.0, keep="best",
         loss={"bce": 1.0, "dice": 1.0}, augment={"rotate": 15},
     )  # fmt: skip
 
@@ -83,13 +84,25 @@ def written(run: Run, path: Path) -> bytes:
     return path.read_bytes() + b"".join(tensor.numpy().tobytes() for tensor in run.best.values())
 
 
+@pytest.fixture(scope="module")
+def kept() -> dict[str, bytes]:
+    return {}
+
+
+@pytest.fixture
+def undisturbed(train: Callable, kept: dict[str, bytes], tmp_path: Path) -> bytes:
+    """What a training writes that nobody disturbs: one for all tests."""
+    return kept.get("whole") or kept.setdefault("whole", written(train("whole"), tmp_path / "whole.safetensors"))
+
+
 class Killed(BaseException):
     """Stands for a process that ends without a word."""
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_ended_at_any_step_it_goes_on_to_the_same_bytes(train: Callable, tmp_path: Path, workers: int) -> None:
-    undisturbed = written(train("whole", workers=workers), tmp_path / "whole.safetensors")
+def test_ended_at_any_step_it_goes_on_to_the_same_bytes(
+    train: Callable, undisturbed: bytes, tmp_path: Path, workers: int
+) -> None:
 
     def ending_after(last: int) -> Callable[[int], None]:
         def at_step(step: int) -> None:
@@ -132,9 +145,11 @@ def run_child(
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_killed_at_random_moments_it_ends_with_the_same_bytes(train: Callable, tmp_path: Path, workers: int) -> None:
+def test_killed_at_random_moments_it_ends_with_the_same_bytes(
+    train: Callable, undisturbed: bytes, tmp_path: Path, workers: int
+) -> None:
     start = time.perf_counter()
-    undisturbed = written(train("whole", workers=workers), tmp_path / "whole.safetensors")
+    train("timed", workers=workers)
     lasted = time.perf_counter() - start
     draw, killed = random.Random(workers), 0
     while run_child(train, tmp_path / "out", workers, seconds=lasted * draw.uniform(0.3, 0.9)) and killed < 8:
@@ -146,8 +161,7 @@ def test_killed_at_random_moments_it_ends_with_the_same_bytes(train: Callable, t
 
 
 @pytest.mark.parametrize("when", ["written", "first rename", "second rename"])
-def test_killed_in_the_middle_of_saving(train: Callable, tmp_path: Path, when: str) -> None:
-    undisturbed = written(train("whole"), tmp_path / "whole.safetensors")
+def test_killed_in_the_middle_of_saving(train: Callable, undisturbed: bytes, tmp_path: Path, when: str) -> None:
     name, calls = {"written": ("fsync", 6), "first rename": ("replace", 7), "second rename": ("replace", 8)}[when]
     original, left = getattr(os, name), iter(range(calls - 1))
 
@@ -168,10 +182,9 @@ def test_killed_in_the_middle_of_saving(train: Callable, tmp_path: Path, when: s
 @pytest.mark.parametrize("workers", [0, 2])
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_asked_to_end_it_saves_first(
-    train: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, workers: int
+    train: Callable, undisturbed: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, workers: int
 ) -> None:
     """The whole group gets the signal, as from Ctrl-C in a terminal; no save was due."""
-    undisturbed = written(train("whole"), tmp_path / "whole.safetensors")
     monkeypatch.setattr(resume, "COST", 1e-9)
     before = signal.getsignal(number)
 
@@ -193,9 +206,8 @@ def test_asked_to_end_it_saves_first(
 
 
 def test_asked_to_end_while_it_scores_it_scores_again(
-    train: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    train: Callable, undisturbed: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    undisturbed = written(train("whole"), tmp_path / "whole.safetensors")
     original = Binary.probabilities
 
     def ending(self: Binary, logits: torch.Tensor) -> torch.Tensor:
@@ -212,8 +224,9 @@ def test_asked_to_end_while_it_scores_it_scores_again(
 
 
 @pytest.mark.parametrize("damage", ["cut short", "empty", "noise"])
-def test_a_damaged_state_falls_back_to_the_one_before(train: Callable, tmp_path: Path, damage: str) -> None:
-    undisturbed = written(train("whole"), tmp_path / "whole.safetensors")
+def test_a_damaged_state_falls_back_to_the_one_before(
+    train: Callable, undisturbed: bytes, tmp_path: Path, damage: str
+) -> None:
 
     def at_step(step: int) -> None:
         if step == 6:
@@ -227,5 +240,5 @@ def test_a_damaged_state_falls_back_to_the_one_before(train: Callable, tmp_path:
     state.write_bytes({"cut short": content[: len(content) // 2], "empty": b"", "noise": noise}[damage])
     clock = Watched()
     assert written(train("cut", clock), tmp_path / "cut.safetensors") == undisturbed
-    assert clock.gone_on == "goes on in epoch 1 after step 4 of 4"
+    assert clock.gone_on == "goes on in epoch 2 after step 0 of 4"
     assert [text for text in clock.notes if f"{state} cannot be read" in text]

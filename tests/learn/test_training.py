@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from pydantic import ValidationError
 
 from tessera.data.boxes import BOX
 from tessera.data.pixels import PixelStore
@@ -30,14 +31,14 @@ def store(pixel_store: Callable[..., PixelStore]) -> PixelStore:
     return pixel_store(pixels, dict.fromkeys(pixels, labels))
 
 
-def fit(store: PixelStore, model: Model, state: Path, amp: str = "none", say: Callable = lambda row: None) -> Run:
+def fit(store: PixelStore, model: Model, state: Path, amp: str = "none", compile: bool = False) -> Run:
     places = [("a", 0, y, x) for y in (0, 16, 32) for x in (0, 16, 32)]
     patches = pd.DataFrame(places, columns=["image_id", "z", "y", "x"]).assign(positive_fraction=0.3)
     held_out = pd.DataFrame([("b", 0, 1, 0, 64, 0, 64)], columns=BOX)
     torch.set_num_threads(1)
-    clock = Clock("tiny", model.epochs)
-    clock.say = say
-    return Training(model, Binary(["a"]), amp, Machine(CPU)).fit(store, patches, held_out, 32, 1, state, clock)
+    return Training(model, Binary(["a"]), amp, Machine(CPU, compile=compile)).fit(
+        store, patches, held_out, 32, 1, state, Clock("tiny", model.epochs)
+    )
 
 
 @pytest.mark.parametrize("amp", ["none", "bf16", "fp16"])
@@ -69,3 +70,22 @@ def test_a_loss_that_is_no_number_stops_the_run_and_names_its_patches(
 def test_epochs_between_validations_have_no_score(store: PixelStore, model: Callable, tmp_path: Path) -> None:
     run = fit(store, model(epochs=5, validate_every=2), tmp_path / "state.pt")
     assert [row["epoch"] for row in run.history if row["score"] is not None] == [2, 4, 5]
+
+
+def test_micro_batches_by_params(store: PixelStore, model: Callable, tmp_path: Path) -> None:
+    assert fit(store, model(epochs=1, batch=4, accumulate=2), tmp_path / "two.pt").pieces == 2
+    assert "accumulate" not in model(accumulate=1).model_dump()  # so that older records stay as they were
+    with pytest.raises(ValidationError, match="accumulate must divide batch into equal parts, got 4 / 3"):
+        model(batch=4, accumulate=3)
+
+
+def test_compiling_changes_no_name_of_a_weight(
+    store: PixelStore, model: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compiled, plain = [], fit(store, model(epochs=1), tmp_path / "plain.pt")
+    monkeypatch.setattr(torch, "compile", lambda function, **_: compiled.append(function) or function)
+    run = fit(store, model(epochs=1), tmp_path / "compiled.pt", compile=True)
+    assert compiled
+    for one, other in ((run.network, plain.network), (run.ema.network, plain.ema.network)):
+        assert all(map(torch.equal, one.state_dict().values(), other.state_dict().values()))
+        assert one.state_dict().keys() == other.state_dict().keys()
