@@ -40,6 +40,11 @@ class Kept:
         self.epochs.append((worth, epoch, weights))
 
     @property
+    def numbers(self) -> list[int]:
+        """The epochs whose weights are kept; none of `last`."""
+        return [epoch for _, epoch, _ in self.epochs]
+
+    @property
     def exhausted(self) -> bool:
         """Whether `patience` says to stop."""
         return self.patience is not None and self.waited >= self.patience

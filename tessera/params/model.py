@@ -46,6 +46,7 @@ class Model(Section):
     epochs: int = Field(ge=1)
     patches: int | None = Field(ge=1, default=None)  # drawn an epoch; null is as many as there are
     batch: int = Field(ge=1)
+    accumulate: int = later(1, ge=1)  # micro-batches of a step, one after the other; it still sees `batch` windows
     positive_share: Share | None = None  # of the drawn patches; null is as indexed
     lr: float = Field(gt=0)
     encoder_lr: float = later(1.0, gt=0)  # factor on the encoder's learning rate
@@ -88,9 +89,16 @@ class Model(Section):
             raise ValueError("freeze_norms keeps batch statistics of pretrained weights; weights is null")
         if self.freeze >= self.epochs:
             raise ValueError(f"freeze {self.freeze} leaves none of the {self.epochs} epochs to the encoder")
+        if self.batch % self.accumulate:
+            raise ValueError(f"accumulate must divide batch into equal parts, got {self.batch} / {self.accumulate}")
         if self.slices > 1 and (self.augment.hue or self.augment.saturation):
             raise ValueError("augment.hue and augment.saturation change single RGB images, slices must be 1")
         return self
+
+    @property
+    def selected_on_validation(self) -> bool:
+        """Whether what is kept was chosen by the score of the held-out fold, which is reported later."""
+        return self.keep in ("best", "mean_of_best") or self.patience is not None
 
     @property
     def half_depth(self) -> int:
