@@ -119,7 +119,9 @@ def load_state(path: Path, note: Callable[[str], None]) -> dict | None:
             try:
                 return torch.load(one, map_location="cpu", weights_only=True)
             except (RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
-                note(f"{one} cannot be read ({str(error).splitlines()[0]}): going back to the state before it")
+                note(
+                    f"{one} cannot be read ({type(error).__name__}): going back to the state before it, or to the start"
+                )
     return None
 
 

@@ -71,8 +71,8 @@ class Run:
         self.pieces, self.epoch, self.step = state["pieces"], state["epoch"], state["step"]
         self.history, self.best, self.best_score = state["history"], state["best"], state["best_score"]
         torch.set_rng_state(state["random"]["cpu"])
-        if self.device.type in state["random"].keys() - {"cpu"}:
-            torch.get_device_module(self.device).set_rng_state(state["random"][self.device.type])
+        if self.device.type == "cuda" and "cuda" in state["random"]:
+            torch.cuda.set_rng_state(state["random"]["cuda"], self.device)
 
     def _check_weights(self) -> None:
         parameters = [*self.network.parameters(), *self.ema.network.parameters()]
@@ -84,7 +84,5 @@ class Run:
 
 
 def _random_state(device: torch.device) -> dict[str, torch.Tensor]:
-    states = {"cpu": torch.get_rng_state()}
-    if device.type != "cpu":
-        states[device.type] = torch.get_device_module(device).get_rng_state()
-    return states
+    cuda = {"cuda": torch.cuda.get_rng_state(device)} if device.type == "cuda" else {}
+    return {"cpu": torch.get_rng_state(), **cuda}
