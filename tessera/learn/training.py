@@ -85,7 +85,7 @@ class Training:
                 if row["epoch"] % self.model.validate_every == 0 or row["epoch"] == self.model.epochs:
                     row["score"] = self._score(run, scored, keeper)
                 run.end_epoch(row)
-                keeper.save() if run.epoch == self.model.epochs else keeper.after_epoch()
+                keeper.after_epoch(last=run.epoch == self.model.epochs)
                 clock.say(row)
         return run
 
@@ -107,7 +107,8 @@ class Training:
         return np.random.SeedSequence([self.model.seed, epoch]).generate_state(1)[0].item()
 
     def _score(self, run: Run, scored: Windows, keeper: Keeper) -> float:
-        batches = keeper.watching(each_once(scored, self.model.batch, self.machine.workers, self.pinned))
+        batch = -(-self.model.batch // run.pieces)  # what is known to fit
+        batches = keeper.watching(each_once(scored, batch, self.machine.workers, self.pinned))
         counts = validate(run.ema.network, batches, self.task, self.device, self.amp)
         value = FScore("pooled", empty=1.0).of(counts)
         if self.model.keep == "best":
