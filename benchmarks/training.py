@@ -26,9 +26,11 @@ from benchmarks.results import claim, write_results
 from tessera.data.boxes import BOX
 from tessera.data.pixels import PixelStore, create_image
 from tessera.learn.ema import Ema
+from tessera.learn.kept import Kept
 from tessera.learn.loop import Batch, Setup, train_epoch
 from tessera.learn.losses.build import build_loss
 from tessera.learn.networks import build_network
+from tessera.learn.optimiser import build_optimiser
 from tessera.learn.progress import Clock
 from tessera.learn.resume import Keeper
 from tessera.learn.run import Run
@@ -119,10 +121,10 @@ def _batches(count: int) -> list[Batch]:
 def _run(steps: int) -> Run:
     torch.manual_seed(0)
     network = build_network(MODEL, 1, 1, pretrained=False)
-    optimiser = torch.optim.AdamW(network.parameters(), MODEL.lr, weight_decay=MODEL.weight_decay)
+    optimiser = build_optimiser(network, MODEL)
     schedule = build_schedule(MODEL.schedule, optimiser, steps, MODEL.warmup)
     scaler = torch.amp.GradScaler("cpu", enabled=False)
-    return Run(network, Ema(network, MODEL.ema), optimiser, schedule, scaler, Sums(str))
+    return Run(network, Ema(network, MODEL.ema), optimiser, schedule, scaler, Sums(str), Kept(MODEL))
 
 
 def _timed(loop: Callable, run: Run, batches: list[Batch], state: Path) -> tuple[float, torch.Tensor]:

@@ -51,10 +51,8 @@ def train(model: str, fold: int) -> None:
 
     about, record = describe(said, run, clock, here.device)
     with paths.writing(paths.weights(model, fold)) as path:
-        network = run.ema.network
-        if run.best is not None:
-            network.load_state_dict(run.best)
-        save_checkpoint(path, network, about)
+        run.kept.finish(run.ema.network)
+        save_checkpoint(path, run.ema.network, about)
     with paths.writing(paths.history(model, fold)) as path:
         pd.DataFrame(run.history).to_csv(path, index=False)
     with paths.writing(paths.record(model, fold)) as path:

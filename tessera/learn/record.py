@@ -7,6 +7,7 @@ import pandas as pd
 import torch
 
 from tessera.data.boxes import union
+from tessera.learn.kept import BEST
 from tessera.learn.networks import parameters_of
 from tessera.learn.progress import Clock
 from tessera.learn.run import Run
@@ -28,8 +29,8 @@ def describe(said: dict, run: Run, clock: Clock, device: torch.device) -> tuple[
     scores = [row["score"] for row in run.history if row["score"] is not None]
     about = said | {
         "parameters": parameters_of(run.network), "epochs": run.epoch,
-        "kept": "best" if run.best is not None else "last",
-        "selected_on_validation": run.best is not None,
+        "kept": run.kept.how,
+        "selected_on_validation": run.kept.how in BEST or run.kept.patience is not None,
     }  # fmt: skip
     images, seconds = (sum(row[key] for row in run.history) for key in ("images", "seconds"))
     record = about | {

@@ -8,12 +8,15 @@ from torch import nn
 
 from tessera.errors import InputError
 from tessera.learn.ema import Ema
+from tessera.learn.kept import Kept
 from tessera.learn.loop import Batch, Setup, train_epoch
 from tessera.learn.losses.build import build_loss
 from tessera.learn.run import Run
 from tessera.learn.sums import Step, Sums
+from tessera.params.model import Model
 
 CPU = torch.device("cpu")
+MODEL = Model(decoder="", encoder="", size=32, epochs=1, batch=6, lr=0.1, loss={"bce": 1.0})
 N = 6  # images of a batch
 
 
@@ -37,7 +40,7 @@ def _run(network: Network, pieces: int = 1) -> Run:
     optimiser = torch.optim.SGD(network.parameters(), 0.1)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: 1.0)
     scaler = torch.amp.GradScaler("cpu", enabled=False)
-    return Run(network, Ema(network, 0), optimiser, schedule, scaler, Sums(str), pieces)
+    return Run(network, Ema(network, 0), optimiser, schedule, scaler, Sums(str), Kept(MODEL), pieces)
 
 
 def _batches(count: int = 1) -> list[Batch]:
@@ -49,7 +52,7 @@ def _batches(count: int = 1) -> list[Batch]:
 
 def _train(run: Run, batches: list[Batch], after_step: Callable[[], None] = lambda: None) -> tuple[dict, list[str]]:
     notes: list[str] = []
-    setup = Setup(build_loss({"bce": 1.0}), CPU, "none", None, notes.append)
+    setup = Setup(build_loss(MODEL.loss), CPU, "none", None, notes.append)
     return train_epoch(run, batches, setup, after_step), notes
 
 

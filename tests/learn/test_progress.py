@@ -24,7 +24,7 @@ def time(monkeypatch: pytest.MonkeyPatch) -> Time:
 
 
 def _run(epoch: int = 0, step: int = 0) -> Run:
-    return Run(torch.nn.Linear(999, 10), *[None] * 5, epoch=epoch, step=step)
+    return Run(torch.nn.Linear(999, 10), *[None] * 6, epoch=epoch, step=step)
 
 
 def _train(clock: Clock, time: Time, lasts: Iterator[float]) -> None:

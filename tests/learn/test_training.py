@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from tessera.data.boxes import BOX
 from tessera.data.pixels import PixelStore
 from tessera.errors import InputError
+from tessera.learn.losses.build import LOSSES
 from tessera.learn.progress import Clock
 from tessera.learn.run import Run
 from tessera.learn.training import Training
@@ -50,11 +51,43 @@ def test_it_learns_at_every_precision(store: PixelStore, model: Callable, tmp_pa
     assert {tensor.dtype for tensor in run.network.parameters()} == {torch.float32}
 
 
-def test_keep_best_remembers_the_epoch_that_scored_best(store: PixelStore, model: Callable, tmp_path: Path) -> None:
-    run = fit(store, model(epochs=3, keep="best"), tmp_path / "state.pt")
-    assert run.best_score == max(row["score"] for row in run.history)
-    assert run.best.keys() == run.ema.network.state_dict().keys()
-    assert fit(store, model(epochs=1), tmp_path / "last.pt").best is None
+def test_a_sum_of_all_losses_and_a_head_for_empty_windows_learn(
+    store: PixelStore, model: Callable, tmp_path: Path
+) -> None:
+    loss = dict.fromkeys(LOSSES, 0.3) | {"fbeta": {"weight": 0.3, "beta": 2}}
+    section = model(epochs=8, batch=3, lr=1e-2, loss=loss, auxiliary={"empty": 0.1})
+    run = fit(store, section, tmp_path / "state.pt", "bf16")
+    assert run.history[-1]["loss"] < 0.6 * run.history[0]["loss"]
+    assert run.history[-1]["score"] > 0.8
+
+
+def test_what_is_kept_goes_by_params(store: PixelStore, model: Callable, tmp_path: Path) -> None:
+    best = fit(store, model(epochs=3, keep="best"), tmp_path / "best.pt").kept
+    assert [worth for worth, *_ in best.epochs] == [best.best_score]
+    mean = fit(store, model(epochs=3, keep="mean_of_last", keep_epochs=2), tmp_path / "mean.pt").kept
+    assert [epoch for _, epoch, _ in mean.epochs] == [2, 3]
+    assert fit(store, model(epochs=1), tmp_path / "last.pt").kept.epochs == []
+
+
+def test_patience_ends_a_training_early(store: PixelStore, model: Callable, tmp_path: Path) -> None:
+    section = model(epochs=9, patience=1, lr=1e-30)
+    for _ in range(2):  # the second one finds that it is finished
+        assert fit(store, section, tmp_path / "state.pt").epoch == 2
+
+
+def test_the_encoder_is_frozen_epoch_by_epoch(
+    store: PixelStore, model: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learning = []
+    monkeypatch.setattr(
+        Clock,
+        "say",
+        lambda self, row: learning.append(next(runs[0].network.network.encoder.parameters()).requires_grad),
+    )
+    runs = []
+    monkeypatch.setattr(Clock, "start", lambda self, run, *_: runs.append(run))
+    fit(store, model(epochs=3, freeze=2), tmp_path / "state.pt")
+    assert learning == [False, False, True]
 
 
 def test_a_loss_that_is_no_number_stops_the_run_and_names_its_patches(
