@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from contextlib import nullcontext
 
 import pandas as pd
 
@@ -11,8 +12,10 @@ from tessera.data.boxes import in_original_px, in_working_px
 from tessera.data.manifest import read_manifest
 from tessera.data.parts import check_windows, place_patches, read_folds, training_patches
 from tessera.data.pixels import PixelStore
+from tessera.learn import ranks
 from tessera.learn.checkpoints import save_checkpoint
 from tessera.learn.dataset import Shape, covered
+from tessera.learn.launch import launch
 from tessera.learn.lock import locked
 from tessera.learn.progress import Clock
 from tessera.learn.record import describe, describe_seen
@@ -25,7 +28,11 @@ SCRATCH = paths.SCRATCH / "train"
 
 
 def main(model: str, fold: int) -> None:
-    with locked(SCRATCH / f"{model}-{fold}.lock"):
+    launch(rank, model, fold)
+
+
+def rank(model: str, fold: int) -> None:
+    with locked(SCRATCH / f"{model}-{fold}.lock") if ranks.first() else nullcontext():
         train(model, fold)
 
 
@@ -41,7 +48,9 @@ def train(model: str, fold: int) -> None:
         "model": model, "fold": fold, "params": section.model_dump(), "amp": params.train.amp, "data_digest": store.digest,
         "selected_on_validation": section.selected_on_validation,
     }  # fmt: skip
-    scratch = SCRATCH / f"{model}-{fold}-{run_key(said)}"
+    key = run_key(said)
+    ranks.refuse_differences(key)
+    scratch = SCRATCH / f"{model}-{fold}-{key}"
 
     here, task = machine.here(), build_task(params.data.task, params.data.classes)
     training = Training(section, task, params.train.amp, here)
@@ -49,6 +58,8 @@ def train(model: str, fold: int) -> None:
     held_out = in_working_px(parts[parts.fold == fold], store, manifest)
     channels = int(manifest.channels.iloc[0])
     run = training.fit(store, patches[kept], held_out, params.tile.size, channels, scratch / "state.pt", clock)
+    if not ranks.first():
+        return
 
     about, record = describe(said, run, clock, here.device)
     with paths.writing(paths.weights(model, fold)) as path:

@@ -16,6 +16,7 @@ os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
 VARIABLES = {
     "TESSERA_DEVICE": "cuda, cuda:1, mps or cpu (default: the first GPU, else the CPU)",
+    "TESSERA_RANKS": "processes that train one model together, a GPU each (default: 1)",
     "TESSERA_THREADS": "CPU threads of the networks, and processes that decode (default: all cores)",
     "TESSERA_WORKERS": "processes that load patches (default: up to 8 with a GPU, else none)",
     "TESSERA_SAVE_SECONDS": "between two saves of a training's state (default: 60; longer where a save takes over 1 %)",
@@ -46,29 +47,47 @@ def device() -> "torch.device":
     name = os.environ.get("TESSERA_DEVICE")
     if name is None:
         name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    if name == "cuda" and _share() > 1:
+        name = f"cuda:{os.environ['LOCAL_RANK']}"
+    elif name != "cpu" and _share() > 1:
+        raise InputError(f"TESSERA_DEVICE={name}: is one device for {_share()} processes; cuda gives each its own")
     try:
         found = torch.empty(0, device=name).device
     except (RuntimeError, AssertionError) as error:
         raise InputError(f"TESSERA_DEVICE={name}: this device cannot be used here ({error})") from None
     if found.type == "cuda":
+        torch.cuda.set_device(found)
         torch.set_float32_matmul_precision("high")  # TF32 in what autocast leaves in float32
     return found
 
 
 def threads() -> int:
-    """How many cores may be used."""
-    return max(1, _number("TESSERA_THREADS", os.cpu_count() or 1))
+    """How many cores this process may use."""
+    return max(1, _number("TESSERA_THREADS", os.cpu_count() or 1) // _share())
+
+
+def ranks_here() -> int:
+    """How many processes of this machine train one model, to be started."""
+    count = max(1, _number("TESSERA_RANKS", 1))
+    if count > 1 and _share() > 1:
+        raise InputError(f"TESSERA_RANKS={count}: torchrun has started {_share()} processes here already; unset it")
+    return count
 
 
 def workers(on: "torch.device") -> int:
     """How many processes load patches."""
-    return _number("TESSERA_WORKERS", 0 if on.type == "cpu" else min(8, os.cpu_count() or 1))
+    return _number("TESSERA_WORKERS", 0 if on.type == "cpu" else min(8, max(1, (os.cpu_count() or 1) // _share())))
 
 
 def peak_memory() -> int:
     """The largest resident set of this process so far, bytes."""
     unit = 1 if platform.system() == "Darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def _share() -> int:
+    """How many processes of this machine train one model, this one among them."""
+    return int(os.environ.get("LOCAL_WORLD_SIZE", 1))
 
 
 def _number(variable: str, default: int) -> int:

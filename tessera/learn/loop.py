@@ -10,6 +10,7 @@ from torch import nn
 from tqdm import tqdm
 
 from tessera.errors import InputError
+from tessera.learn import ranks
 from tessera.learn.losses.build import Loss
 from tessera.learn.precision import autocast
 from tessera.learn.run import Run
@@ -64,8 +65,13 @@ def train_epoch(run: Run, batches: Iterable[Batch], setup: Setup, after_step: Ca
 
 
 def _step(run: Run, batch: Batch, setup: Setup) -> torch.Tensor:
-    """One optimiser step. Returns the loss where it was computed: reading it would wait for the GPU."""
+    """One optimiser step. Returns the loss where it was computed: reading it would wait for the GPU.
+
+    Gradients are exchanged once, after the last micro-batch: of a few MB a millisecond that does not overlap with
+    the backward pass, for a loop that is the same in one process and in many.
+    """
     loss = _gradients_that_fit(run, batch, setup)
+    ranks.average([loss, *ranks.learnt(run.network)])
     if setup.clip:
         run.scaler.unscale_(run.optimiser)
         nn.utils.clip_grad_norm_(run.network.parameters(), setup.clip)
@@ -100,6 +106,8 @@ def _gradients_that_fit(run: Run, batch: Batch, setup: Setup) -> torch.Tensor:
         try:
             return _gradients(run, batch, setup)
         except torch.cuda.OutOfMemoryError:  # what it holds is freed when this block is left
+            if ranks.count() > 1:  # of which the others already wait for this one
+                raise InputError(_too_large(len(batch.items), run.pieces)) from None
             if run.pieces >= len(batch.items):
                 raise InputError(
                     "the GPU's memory does not hold the training of one image: lower size, take a smaller encoder, "
@@ -109,6 +117,13 @@ def _gradients_that_fit(run: Run, batch: Batch, setup: Setup) -> torch.Tensor:
         run.optimiser.zero_grad(set_to_none=True)
         torch.cuda.empty_cache()
         setup.note(_halved(run, len(batch.items)))
+
+
+def _too_large(windows: int, pieces: int) -> str:
+    return (
+        f"the GPU's memory does not hold the training of {-(-windows // pieces)} windows: among several processes a step "
+        "cannot be repeated. Take more of them (TESSERA_RANKS), or raise accumulate, or lower batch or size"
+    )
 
 
 def _halved(run: Run, batch: int) -> str:
@@ -137,7 +152,7 @@ def validate(
             logits = network(windows.to(device))
         masks = task.probabilities(logits).cpu().numpy() >= 0.5
         counts += [count(mask, *task.encode_target(label)) for mask, label in zip(masks, labels.numpy(), strict=True)]
-    return np.stack(counts)
+    return np.array(counts, np.int64).reshape(-1, task.channels, 3)
 
 
 def _timed(batches: Iterable[Batch]) -> Iterator[tuple[Batch, float]]:

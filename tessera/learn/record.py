@@ -7,6 +7,7 @@ import pandas as pd
 import torch
 
 from tessera.data.boxes import union
+from tessera.learn import ranks
 from tessera.learn.networks import parameters_of
 from tessera.learn.progress import Clock
 from tessera.learn.run import Run
@@ -32,7 +33,7 @@ def describe(said: dict, run: Run, clock: Clock, device: torch.device) -> tuple[
     }  # fmt: skip
     images, seconds = (sum(row[key] for row in run.history) for key in ("images", "seconds"))
     record = about | {
-        "commit": _commit(), "machine": platform.node(), "platform": platform.platform(), "device": str(device),
+        "commit": _commit(), "machine": platform.node(), "platform": platform.platform(), "device": str(device), "ranks": ranks.count(),
         "torch": torch.__version__, "threads": torch.get_num_threads(),
         "seconds": clock.seconds, "train_seconds": seconds, "images": images, "images_per_second": images / seconds,
         "peak_rss_bytes": peak_memory(),

@@ -9,13 +9,15 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sized
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 
 import torch
 
 from tessera.errors import InputError
+from tessera.learn import ranks
 
 COST = 0.01  # of the time may be spent on saving
 
@@ -25,6 +27,8 @@ class Keeper:
 
     Saving takes at most 1 % of the time: after a save that took a second, the next comes 100 seconds later at the
     soonest. Inside `listening`, SIGTERM and SIGINT save at once and end the training; a second one ends it as it is.
+
+    Of several ranks the first decides and writes. All save, or end, after the same step, though one alone was asked.
     """
 
     def __init__(self, path: Path, seconds: float, state: Callable[[], dict], now: Callable = time.perf_counter):
@@ -42,14 +46,17 @@ class Keeper:
 
     def save(self) -> None:
         start = self.now()
-        save_state(self.path, self.state())
+        state = self.state()
+        if ranks.first():
+            save_state(self.path, state)
         self.saved = self.now()
         self.cost = self.saved - start
 
-    def watching(self, batches: Iterable) -> Iterator:
-        """The batches, with an `after_step` behind each."""
-        for batch in batches:
-            yield batch
+    def watching(self, batches: Sized) -> Iterator:
+        """The batches, with an `after_step` behind each; ranks that have fewer batches take part in those of others."""
+        each = iter(batches)
+        for _ in range(max(ranks.gathered(len(batches)))):
+            yield from islice(each, 1)
             self.after_step()
 
     @contextmanager
@@ -58,7 +65,8 @@ class Keeper:
 
         def ask(*_: object) -> None:
             self.asked = True
-            restore()
+            if ranks.count() == 1:  # a rank may be asked by its group and by what started it, which also kills it
+                restore()
 
         def restore() -> None:
             for number, handler in before.items():
@@ -75,9 +83,10 @@ class Keeper:
         return self.now() - self.saved
 
     def _save_if(self, due: bool) -> None:
-        if due or self.asked:
+        due, asked = ranks.any_says(due and ranks.first(), self.asked)
+        if due or asked:
             self.save()
-        if self.asked:
+        if asked:
             raise KeyboardInterrupt
 
 

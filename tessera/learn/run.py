@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from tessera.errors import InputError
+from tessera.learn import ranks
 from tessera.learn.ema import Ema
 from tessera.learn.kept import Kept
 from tessera.learn.sums import Sums
@@ -50,7 +51,8 @@ class Run:
     def state(self) -> dict:
         """Everything a later process needs to go on to the same weights, of tensors and plain values only.
 
-        Of random numbers, those of torch: nothing that is trained draws from numpy's or Python's own.
+        Of random numbers, those of torch, each rank's own: nothing that is trained draws from numpy's or Python's. All
+        else is alike on all ranks, which call this together.
 
         Raises InputError when a loss or a weight is no longer finite: such a state is not worth keeping.
         """
@@ -61,7 +63,7 @@ class Run:
             "optimiser": self.optimiser.state_dict(), "schedule": self.schedule.state_dict(),
             "scaler": self.scaler.state_dict(), "sums": sums, "pieces": self.pieces,
             "epoch": self.epoch, "step": self.step, "history": self.history,
-            "kept": self.kept.state(), "random": _random_state(self.device),
+            "kept": self.kept.state(), "random": ranks.gathered(_random_state(self.device)),
         }  # fmt: skip
 
     def restore(self, state: dict) -> None:
@@ -76,9 +78,8 @@ class Run:
         self.pieces, self.epoch, self.step = state["pieces"], state["epoch"], state["step"]
         self.history = state["history"]
         self.kept.restore(state["kept"])
-        torch.set_rng_state(state["random"]["cpu"])
-        if self.device.type == "cuda" and "cuda" in state["random"]:
-            torch.cuda.set_rng_state(state["random"]["cuda"], self.device)
+        if ranks.rank() < len(state["random"]):  # else there were fewer ranks
+            _set_random_state(state["random"][ranks.rank()], self.device)
 
     def _check_weights(self) -> None:
         parameters = [*self.network.parameters(), *self.ema.network.parameters()]
@@ -92,3 +93,9 @@ class Run:
 def _random_state(device: torch.device) -> dict[str, torch.Tensor]:
     cuda = {"cuda": torch.cuda.get_rng_state(device)} if device.type == "cuda" else {}
     return {"cpu": torch.get_rng_state(), **cuda}
+
+
+def _set_random_state(state: dict[str, torch.Tensor], device: torch.device) -> None:
+    torch.set_rng_state(state["cpu"])
+    if device.type == "cuda" and "cuda" in state:
+        torch.cuda.set_rng_state(state["cuda"], device)

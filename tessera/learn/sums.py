@@ -8,13 +8,14 @@ from typing import NamedTuple
 import torch
 
 from tessera.errors import InputError
+from tessera.learn import ranks
 
 
 class Step(NamedTuple):
     """What is remembered of a step until its loss is looked at."""
 
     loss: torch.Tensor  # scalar, where it was computed
-    items: torch.Tensor  # (B,) numbers of its items
+    items: torch.Tensor  # (B,) numbers of its items, on this rank
     lr: float
     epoch: int
     number: int  # in the epoch, from 1
@@ -22,7 +23,7 @@ class Step(NamedTuple):
 
 @dataclass
 class Sums:
-    """Loss, images, seconds and seconds waited for data of the steps of an epoch so far.
+    """Loss and images on all ranks, seconds and seconds waited for data of the steps of an epoch so far.
 
     Reading a loss waits for the GPU, so `every` steps are read at once; a state is never saved before they are.
     name: item → how a person finds it.
@@ -68,9 +69,11 @@ class Sums:
         losses = torch.stack([step.loss for step in steps]).tolist() if steps else []
         for step, loss in zip(steps, losses, strict=True):
             if not math.isfinite(loss):
+                items = [item for part in ranks.gathered(step.items.tolist()) for item in part]
                 raise InputError(
                     f"the loss is {loss} in step {step.number} of epoch {step.epoch}, at learning rate {step.lr:.2e}: "
                     "lower lr, or set clip, or use amp: bf16 or none. Its batch was "
-                    + ", ".join(self.name(item) for item in step.items.tolist())
+                    + ", ".join(self.name(item) for item in items)
                 )
-            self.loss, self.images = self.loss + loss * len(step.items), self.images + len(step.items)
+            images = len(step.items) * ranks.count()
+            self.loss, self.images = self.loss + loss * images, self.images + images

@@ -9,6 +9,7 @@ import torch
 
 from tessera.data.boxes import in_label_slices
 from tessera.data.pixels import PixelStore
+from tessera.learn import ranks
 from tessera.learn.augmentations import build_augmentation
 from tessera.learn.dataset import Shape, Windows, draw_epoch, windows_of
 from tessera.learn.ema import Ema
@@ -61,18 +62,19 @@ class Training:
         torch.manual_seed(self.model.seed)
         items = Windows(store, train, patch_size, self.shape, build_augmentation(self.model.augment), self.model.seed)
         span = self.shape.span
-        scored = Windows(store, windows_of(in_label_slices(held_out, store), span), span, self.shape)
+        windows = windows_of(in_label_slices(held_out, store), span)
+        scored = Windows(store, windows[ranks.part(len(windows))], span, self.shape)
         count = self.model.patches or len(items)
         batch = min(self.model.batch, count)
         steps = count // batch
         run = self._start(channels, steps * self.model.epochs, train)
-        if saved := load_state(state, clock.note):
+        if saved := ranks.from_first(lambda: load_state(state, clock.note)):
             run.restore(saved)
         keeper = Keeper(state, self.machine.save_seconds, run.state)
         setup = Setup(
             build_loss(self.model.loss, self.model.auxiliary), self.device, self.amp, self.model.clip, clock.note
         )
-        loader = Loader(items, self.task, batch, self.machine.workers, self.pinned)
+        loader = Loader(items, self.task, batch // ranks.count(), self.machine.workers, self.pinned)
         positive = (train.positive_fraction > 0).to_numpy()
 
         def after_step() -> None:
@@ -85,6 +87,7 @@ class Training:
                 run.begin_epoch(self._seed(run.epoch))
                 set_training(run.network, self.model, run.epoch)
                 order = draw_epoch(positive, self.model.patches, self.model.positive_share, self.model.seed, run.epoch)
+                order = ranks.part_of_batches(order, batch, self.model.accumulate)
                 row = train_epoch(run, loader.epoch(run.epoch, order, run.step), setup, after_step)
                 row = {"epoch": run.epoch + 1, "lr": run.schedule.get_last_lr()[0], **row, "score": None}
                 if row["epoch"] % self.model.validate_every == 0 or row["epoch"] == self.model.epochs:
@@ -96,6 +99,7 @@ class Training:
 
     def _start(self, channels: int, steps: int, train: pd.DataFrame) -> Run:
         network = build_network(self.model, channels, self.task.channels, pretrained=True).to(self.device)
+        network = ranks.with_common_norms(network, self.device)
         ema = Ema(network, self.model.ema)
         if self.machine.compile:
             network.compile()  # in place: the names of its weights stay
@@ -108,13 +112,14 @@ class Training:
         return Run(network, ema, optimiser, schedule, scaler, sums, pieces=self.model.accumulate, kept=kept)
 
     def _seed(self, epoch: int) -> int:
-        return np.random.SeedSequence([self.model.seed, epoch]).generate_state(1)[0].item()
+        """Of random numbers of the rank's own: its windows are others."""
+        return np.random.SeedSequence([self.model.seed, epoch]).generate_state(1)[0].item() + ranks.rank()
 
     def _score(self, run: Run, scored: Windows, keeper: Keeper) -> float:
-        batch = -(-self.model.batch // run.pieces)  # what is known to fit
+        batch = -(-self.model.batch // (run.pieces * ranks.count()))  # what is known to fit
         batches = keeper.watching(each_once(scored, batch, self.machine.workers, self.pinned))
         counts = validate(run.ema.network, batches, self.task, self.device, self.amp)
-        return FScore("pooled", empty=1.0).of(counts)
+        return FScore("pooled", empty=1.0).of(np.concatenate(ranks.gathered(counts)))
 
 
 def _place(patches: pd.DataFrame, item: int) -> str:

@@ -3,7 +3,7 @@
 import torch
 from torch.nn import functional
 
-from tessera.learn.losses.valid import SMOOTH, region
+from tessera.learn.losses.valid import SMOOTH, sums
 
 
 def boundary(
@@ -15,8 +15,7 @@ def boundary(
     Loss for Remote Sensing Imagery Semantic Segmentation; min(a, b) in place of a·b as in `soft_counts`.
     """
     found, true = _edges(logits.sigmoid(), valid), _edges(target, valid)
-    axes = region(per_image)
-    precision, recall = _share_near(found, true, tolerance, axes), _share_near(true, found, tolerance, axes)
+    precision, recall = _share_near(found, true, tolerance, per_image), _share_near(true, found, tolerance, per_image)
     return (1 - 2 * precision * recall / (precision + recall)).mean()
 
 
@@ -26,7 +25,8 @@ def _edges(mask: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
     return (functional.max_pool2d(outside, 3, stride=1, padding=1) - outside) * valid
 
 
-def _share_near(edges: torch.Tensor, other: torch.Tensor, tolerance: int, axes: tuple[int, ...]) -> torch.Tensor:
+def _share_near(edges: torch.Tensor, other: torch.Tensor, tolerance: int, per_image: bool) -> torch.Tensor:
     """The share of `edges` that has one of `other` within a square of `tolerance` px to each side."""
     near = functional.max_pool2d(other, 2 * tolerance + 1, stride=1, padding=tolerance)
-    return (torch.minimum(edges, near).sum(axes) + SMOOTH) / (edges.sum(axes) + SMOOTH)
+    shared, all_edges = sums((torch.minimum(edges, near), edges), per_image)
+    return (shared + SMOOTH) / (all_edges + SMOOTH)

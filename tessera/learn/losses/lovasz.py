@@ -3,6 +3,8 @@
 import torch
 from segmentation_models_pytorch.losses import LovaszLoss
 
+from tessera.learn.ranks import together
+
 IGNORED = -1.0  # a label, to smp
 
 
@@ -12,5 +14,7 @@ def lovasz(logits: torch.Tensor, target: torch.Tensor, valid: torch.Tensor, *, p
     Source: Berman et al. 2018, The Lovász-Softmax loss.
     """
     labels = torch.where(valid > 0, (target >= 0.5).float(), IGNORED)
+    if not per_image:  # it sorts the pixels of the batch, which no sums can stand for
+        logits, labels = together(logits), together(labels)
     hinge = LovaszLoss("binary", per_image=per_image, ignore_index=IGNORED)
     return torch.stack([hinge(*plane) for plane in zip(logits.unbind(1), labels.unbind(1), strict=True)]).mean()

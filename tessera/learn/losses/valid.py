@@ -10,6 +10,8 @@ from typing import NamedTuple
 
 import torch
 
+from tessera.learn.ranks import total
+
 SMOOTH = 1.0  # pixels; keeps a batch without positives at a finite, small gradient
 
 
@@ -23,25 +25,30 @@ class SoftCounts(NamedTuple):
 
 
 def soft_counts(logits: torch.Tensor, target: torch.Tensor, valid: torch.Tensor, per_image: bool) -> SoftCounts:
-    """Counts over the valid pixels of the batch, or of each image.
+    """Counts over the valid pixels of the batch, on all ranks, or of each image.
 
     The overlap is Σ min(p, t): for 0/1 labels Σ p·t, and for soft ones largest where p equals t, which the product
     is not. Source: Wang, Ning & Blaschko 2023, Jaccard Metric Losses.
     """
-    axes = region(per_image)
     probabilities, target = logits.sigmoid() * valid, target * valid
     overlap = torch.minimum(probabilities, target)
-    return SoftCounts(overlap.sum(axes), probabilities.sum(axes), target.sum(axes), valid.sum(axes))
+    return SoftCounts(*sums((overlap, probabilities, target, valid), per_image))
 
 
-def region(per_image: bool) -> tuple[int, ...]:
-    """The axes that one value of a region term is taken over. Without a valid pixel that value is 0."""
-    return (2, 3) if per_image else (0, 2, 3)
+def sums(maps: tuple[torch.Tensor, ...], per_image: bool) -> tuple[torch.Tensor, ...]:
+    """Over the region that one value of a region term is taken over: an image, or the batch on all ranks.
+
+    Without a valid pixel that value is 0.
+    """
+    if per_image:
+        return tuple(values.sum((2, 3)) for values in maps)
+    return total(torch.stack([values.sum((0, 2, 3)) for values in maps])).unbind()
 
 
 def mean_of_valid(loss: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
-    """The mean of a loss a pixel over valid pixels, 0 without any."""
-    return (loss * valid).sum() / valid.sum().clamp(min=1)
+    """The mean of a loss a pixel over the valid pixels of the batch, on all ranks; 0 without any."""
+    lost, pixels = total(torch.stack([(loss * valid).sum(), valid.sum()]))
+    return lost / pixels.clamp(min=1)
 
 
 def smoothed(target: torch.Tensor, smoothing: float) -> torch.Tensor:
