@@ -101,6 +101,7 @@ def _start(here: int, meeting: str, function: Callable[..., None], arguments: tu
 def _be(place: dict[str, int], meeting: str, said: Connection, function: Callable[..., None], arguments: tuple) -> None:
     """The life of a rank's process."""
     os.environ |= {name: str(value) for name, value in place.items()}
+    multiprocessing.set_start_method(None, force=True)  # START is for ranks; what loads starts as in one process
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         with joined(meeting):
