@@ -11,7 +11,7 @@ NAMES = ("TESSERA_WORKERS", "TESSERA_SAVE_SECONDS", "TESSERA_COMPILE")
 @pytest.fixture(autouse=True)
 def on_a_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TESSERA_DEVICE", "cpu")
-    for name in NAMES:
+    for name in (*NAMES, "TESSERA_RANKS", "LOCAL_RANK", "LOCAL_WORLD_SIZE"):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -33,4 +33,43 @@ def test_a_variable_that_is_no_number_is_named(monkeypatch: pytest.MonkeyPatch, 
 
 
 def test_every_variable_is_listed() -> None:
-    assert set(NAMES) <= machine.VARIABLES.keys()
+    assert {*NAMES, "TESSERA_RANKS"} <= machine.VARIABLES.keys()
+
+
+def test_one_process_trains_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert machine.ranks_here() == 1
+    monkeypatch.setenv("TESSERA_RANKS", "4")
+    assert machine.ranks_here() == 4
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    with pytest.raises(InputError, match="TESSERA_RANKS=4: torchrun has started 2 processes here already"):
+        machine.ranks_here()
+
+
+def test_ranks_share_threads_and_loading_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine.os, "cpu_count", lambda: 12)
+    monkeypatch.setenv("TESSERA_THREADS", "5")
+    assert (machine.threads(), machine.workers(torch.device("cuda"))) == (5, 8)
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    assert (machine.threads(), machine.workers(torch.device("cuda"))) == (2, 6)
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "16")
+    assert (machine.threads(), machine.workers(torch.device("cuda"))) == (1, 1)
+
+
+@pytest.mark.parametrize("ranks", ["1", "2"])
+def test_each_rank_has_a_gpu_of_its_own(monkeypatch: pytest.MonkeyPatch, ranks: str) -> None:
+    asked, original = [], torch.empty
+    monkeypatch.setattr(torch, "empty", lambda *_, device: asked.append(device) or original(0))
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", ranks)
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    monkeypatch.setenv("TESSERA_DEVICE", "cuda")
+    machine.device()
+    assert asked == ["cuda:1" if ranks == "2" else "cuda"]
+
+
+def test_one_gpu_is_not_for_two_ranks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    monkeypatch.setenv("TESSERA_DEVICE", "cuda:1")
+    with pytest.raises(
+        InputError, match="TESSERA_DEVICE=cuda:1: is one device for 2 processes; cuda gives each its own"
+    ):
+        machine.device()

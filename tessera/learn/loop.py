@@ -67,8 +67,8 @@ def train_epoch(run: Run, batches: Iterable[Batch], setup: Setup, after_step: Ca
 def _step(run: Run, batch: Batch, setup: Setup) -> torch.Tensor:
     """One optimiser step. Returns the loss where it was computed: reading it would wait for the GPU.
 
-    Gradients are exchanged once, after the last micro-batch: of a few MB a millisecond that does not overlap with
-    the backward pass, for a loop that is the same in one process and in many.
+    Ranks exchange gradients once, after the last micro-batch: it does not overlap with the backward pass, as in
+    DistributedDataParallel, and needs nothing of the network: no hooks, no wrapper, no rule for frozen weights.
     """
     loss = _gradients_that_fit(run, batch, setup)
     ranks.average([loss, *ranks.learnt(run.network)])

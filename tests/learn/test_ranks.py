@@ -463,13 +463,13 @@ def test_the_process_that_started_them_passes_the_wish_to_end_on(
     assert_same(in_two(tmp_path, lambda: outcome(train("cut", **HARD))), undisturbed)
 
 
-def test_ranks_start_afresh(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_rank_starts_afresh(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """As out of tests; a process that loads is still forked, with what cannot be pickled."""
     monkeypatch.setattr(launch, "START", "spawn")
     loading = (
         "from torch.utils.data import DataLoader; list(DataLoader([1], num_workers=1, collate_fn=lambda one: one))"
     )
-    launched(exec, loading)
+    launch._watch(launch._start(1, f"file://{tmp_path}/meeting", exec, (loading,)))
 
 
 def test_ranks_of_two_machines_train_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
