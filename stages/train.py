@@ -48,6 +48,8 @@ def train(model: str, fold: int) -> None:
     clock = Clock(f"{model} fold {fold}", section.epochs)
     held_out = in_working_px(parts[parts.fold == fold], store, manifest)
     channels = int(manifest.channels.iloc[0])
+    with paths.writing(paths.first_batch(model, fold)) as path:
+        training.draw_first_batch(path, store, patches[kept], params.tile.size, channels)
     run = training.fit(store, patches[kept], held_out, params.tile.size, channels, scratch / "state.pt", clock)
 
     about, record = describe(said, run, clock, here.device)

@@ -44,9 +44,9 @@ class Row:
 
 
 def learning_curves(histories: dict[str, dict[int, pd.DataFrame]]) -> dict[str, str]:
-    """A figure a model, loss above score by epoch, a line a fold; all models share their axes' ranges.
+    """A figure a model: loss, score and learning rate by epoch, a line a fold; all models share their axes' ranges.
 
-    histories: model → fold → epoch, loss, score (NaN in epochs that were not scored).
+    histories: model → fold → epoch, loss, lr, score (NaN in epochs that were not scored).
     """
     every = pd.concat([one for by_fold in histories.values() for one in by_fold.values()])
     return {name: _learning_curve(by_fold, every) for name, by_fold in histories.items()}
@@ -54,16 +54,18 @@ def learning_curves(histories: dict[str, dict[int, pd.DataFrame]]) -> dict[str, 
 
 def _learning_curve(by_fold: dict[int, pd.DataFrame], every: pd.DataFrame) -> str:
     with matplotlib.rc_context(_LOOK):
-        figure = Figure(figsize=(6, 5), layout="constrained")
-        upper, lower = figure.subplots(2, 1, sharex=True)
+        figure = Figure(figsize=(6, 6), layout="constrained")
+        upper, lower, rate = figure.subplots(3, 1, sharex=True, height_ratios=(3, 3, 1))
         for number, (fold, history) in enumerate(sorted(by_fold.items())):
             line = _line(number)
             scored = history.dropna(subset="score")
             upper.plot(history.epoch, history.loss, label=f"fold {fold}", **line)
             lower.plot(scored.epoch, scored.score, marker="o", markersize=4, **line)
+            rate.plot(history.epoch, history.lr, **line)
         upper.set(ylabel="training loss", ylim=_range(every.loss))
-        lower.set(ylabel="score of the fold", ylim=_range(every.score), xlabel="epoch")
-        lower.xaxis.get_major_locator().set_params(integer=True)
+        lower.set(ylabel="score of the fold", ylim=_range(every.score))
+        rate.set(ylabel="learning rate", ylim=_range(every.lr), xlabel="epoch")
+        rate.xaxis.get_major_locator().set_params(integer=True)
         _legend(upper, len(by_fold))
         return _svg(figure)
 
@@ -179,7 +181,7 @@ def _line(number: int) -> dict[str, str]:
 def _range(values: Iterable[float]) -> tuple[float, float]:
     """Limits of an axis that hold all finite values, with room to both sides."""
     low, high = np.nanmin(list(values)), np.nanmax(list(values))
-    room = 0.06 * (high - low) or 0.05
+    room = 0.06 * (high - low) or 0.06 * abs(high) or 0.05
     return float(low - room), float(high + room)
 
 

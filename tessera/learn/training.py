@@ -12,6 +12,7 @@ from tessera.data.pixels import PixelStore
 from tessera.learn.augmentations import build_augmentation
 from tessera.learn.dataset import Shape, Windows, draw_epoch, windows_of
 from tessera.learn.ema import Ema
+from tessera.learn.first_batch import write_first_batch
 from tessera.learn.kept import Kept
 from tessera.learn.loading import Loader, each_once
 from tessera.learn.loop import Setup, train_epoch, validate
@@ -59,7 +60,7 @@ class Training:
         finite, a state that cannot be saved, a GPU that is too small.
         """
         torch.manual_seed(self.model.seed)
-        items = Windows(store, train, patch_size, self.shape, build_augmentation(self.model.augment), self.model.seed)
+        items = self._items(store, train, patch_size)
         span = self.shape.span
         scored = Windows(store, windows_of(in_label_slices(held_out, store), span), span, self.shape)
         count = self.model.patches or len(items)
@@ -73,7 +74,6 @@ class Training:
             build_loss(self.model.loss, self.model.auxiliary), self.device, self.amp, self.model.clip, clock.note
         )
         loader = Loader(items, self.task, batch, self.machine.workers, self.pinned)
-        positive = (train.positive_fraction > 0).to_numpy()
 
         def after_step() -> None:
             clock.step()
@@ -84,7 +84,7 @@ class Training:
             while not run.finished(self.model.epochs):
                 run.begin_epoch(self._seed(run.epoch))
                 set_training(run.network, self.model, run.epoch)
-                order = draw_epoch(positive, self.model.patches, self.model.positive_share, self.model.seed, run.epoch)
+                order = self._order(train, run.epoch)
                 row = train_epoch(run, loader.epoch(run.epoch, order, run.step), setup, after_step)
                 row = {"epoch": run.epoch + 1, "lr": run.schedule.get_last_lr()[0], **row, "score": None}
                 if row["epoch"] % self.model.validate_every == 0 or row["epoch"] == self.model.epochs:
@@ -93,6 +93,22 @@ class Training:
                 keeper.after_epoch(last=run.finished(self.model.epochs))
                 clock.say(row)
         return run
+
+    def draw_first_batch(
+        self, path: Path, store: PixelStore, train: pd.DataFrame, patch_size: int, channels: int
+    ) -> None:
+        """Writes a picture of what the first step will learn from; arguments as `fit`."""
+        plain = Windows(store, train, patch_size, self.shape)
+        items = self._order(train, 0)[: self.model.batch].tolist()
+        write_first_batch(path, plain, self._items(store, train, patch_size), items, channels)
+
+    def _items(self, store: PixelStore, train: pd.DataFrame, patch_size: int) -> Windows:
+        augmentation = build_augmentation(self.model.augment)
+        return Windows(store, train, patch_size, self.shape, augmentation, self.model.seed)
+
+    def _order(self, train: pd.DataFrame, epoch: int) -> np.ndarray:
+        positive = (train.positive_fraction > 0).to_numpy()
+        return draw_epoch(positive, self.model.patches, self.model.positive_share, self.model.seed, epoch)
 
     def _start(self, channels: int, steps: int, train: pd.DataFrame) -> Run:
         network = build_network(self.model, channels, self.task.channels, pretrained=True).to(self.device)

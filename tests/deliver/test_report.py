@@ -85,7 +85,9 @@ class Run:
         }  # fmt: skip
 
     def page(self, scores: dict) -> str:
-        history = pd.DataFrame({"epoch": [1, 2, 3], "loss": [0.9, 0.5, 0.4], "score": [None, None, 0.7]})
+        history = pd.DataFrame(
+            {"epoch": [1, 2, 3], "lr": [1e-3, 5e-4, 0], "loss": [0.9, 0.5, 0.4], "score": [None, None, 0.7]}
+        )
         return build_page(
             "sample: vessel",
             scores,
