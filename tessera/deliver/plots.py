@@ -133,7 +133,7 @@ def _shown(evidence: Evidence, decisions: dict[str, Decision], row: int, score: 
         -(-length * side // whole)
         for length, side, whole in zip((about.y1 - about.y0, about.x1 - about.x0), working, original, strict=True)
     )
-    z = evidence.pixels.slice_of(about.image_id, about.z)
+    z = evidence.pixels.depth(about.image_id).slice_of(about.z)
     image = evidence.pixels.read_window(about.image_id, z, y, x, height, width)
     truth, valid = evidence.truth(row)
     address = picture(image, truth, evidence.mask(row, decisions[about.row_id]), valid)

@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader
 
 from tessera.data.boxes import in_label_slices
 from tessera.data.pixels import PixelStore
+from tessera.errors import InputError
 from tessera.learn.augmentations import build_augmentation
 from tessera.learn.dataset import Shape, Windows, draw_epoch, windows_of
 from tessera.learn.ema import Ema
@@ -50,7 +51,11 @@ class Training:
         torch.manual_seed(self.model.seed)
         items = Windows(store, train, patch_size, self.shape, build_augmentation(self.model.augment), self.model.seed)
         span = self.shape.span
-        scored = Windows(store, windows_of(in_label_slices(held_out, store), span), span, self.shape)
+        scored = windows_of(in_label_slices(held_out, store), span)
+        scored = scored[self.shape.stack.shown(scored, store)]
+        if scored.empty:
+            raise InputError(f"the held-out fold has no slice within depths {self.model.depths}: widen or drop them")
+        scored = Windows(store, scored, span, self.shape)
         count = self.model.patches or len(items)
         batch = min(self.model.batch, count)
         run = self._start(channels, steps=count // batch * self.model.epochs)
