@@ -36,7 +36,8 @@ def main() -> None:
         alone = np.flatnonzero(weights[:, number] == 1)
         models[name] = evaluate(search, alone, tune.bootstrap, tune.seed) if len(weights) > 1 else ensemble
     scores = {
-        "score": params.score.model_dump() | {"name": score.name}, "notes": refusal, "ensemble": ensemble, "models": models,
+        "score": params.score.model_dump() | {"name": score.name}, "classes": params.data.classes, "notes": refusal,
+        "ensemble": ensemble, "models": models,
         "selected_on_validation": [name for name in tune.ensemble if params.models[name].keep == "best"],
         "curves": score_curves(search, ensemble["decision"]), "rows": rows.to_dict("list"),
     }  # fmt: skip
