@@ -62,8 +62,8 @@ def fill_image(shared: Shared, job: Job) -> Filled:
         for z, scaling in enumerate(filled.scalings):
             bands = _scaled(slices.bands(z), scaling, shared.report)
             Plane(file, job.pixels, z).write(resample_pixels(bands, size, working))
-            if job.labels and z < job.labels.shape[0]:
-                _fill_labels(shared, job, file, z, filled)
+        for z in range(job.labels.shape[0] if job.labels else 0):  # once all slices are there to tell background
+            _fill_labels(shared, job, file, z, filled)
     return filled
 
 

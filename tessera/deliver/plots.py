@@ -192,6 +192,7 @@ def _range(values: Iterable[float]) -> tuple[float, float]:
 def _legend(axes: Axes, lines: int, title: str | None = None) -> None:
     axes.legend(
         loc="lower center", bbox_to_anchor=(0.5, 1), ncols=min(lines, 5), handlelength=1.6, columnspacing=1.4, title=title,
+        title_fontproperties={"weight": "bold"},
     )  # fmt: skip
 
 
