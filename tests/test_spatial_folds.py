@@ -24,7 +24,8 @@ def finished(tmp_path_factory):
     params = toy_params()
     params["fold"] |= {"unit": "part", "maker": "strips", "buffer": BUFFER}
     params["tile"] |= {"scale": 0.6, "size": 48, "stride": 24}
-    params["models"] = {"flat": params["models"]["flat"] | {"size": 32, "epochs": 1, "validate_every": 1}}
+    flat = params["models"]["flat"] | {"size": 32, "epochs": 1, "validate_every": 1, "depths": [1, 3]}
+    params["models"] = {"flat": flat}
     params["train"]["models"] = params["tune"]["ensemble"] = ["flat"]
     write_sample(folder / SOURCE, **TOY_SAMPLE)
     with inside(folder, params):
@@ -52,6 +53,15 @@ def test_each_strip_is_predicted_alone(finished, fold):
                 item["identity"].shape[2] < 0.7 * item.attrs["rows"]
                 or item["identity"].shape[3] < 0.7 * item.attrs["columns"]
             )
+
+
+def test_slices_outside_the_depths_are_neither_trained_on_nor_predicted(finished):
+    seen = pd.DataFrame(read_about(paths.weights("flat", 0))["parts"], columns=BOX)
+    assert (seen.z0.min(), seen.z1.max()) == (1, 3)
+    for path in (paths.oof("flat", 0), paths.predictions("flat")):
+        with h5py.File(path) as file:
+            for item in file.values():
+                assert item["identity"][:, 0].max() == 0 < item["identity"][:, 1:].min((0, 2, 3)).min()
 
 
 def test_rows_are_strips_of_slices(finished):
