@@ -74,22 +74,23 @@ def threshold_curves(curves: dict[str, list[list[float]]], decision: Decision, c
     Where there are strata, a panel a class, with a line a stratum and one for all rows. curves: stratum or "*" → (C, 255)
     scores. A hollow mark is a threshold that no stratum of these rows uses.
     """
-    names = [EVERYWHERE, *(name for name in curves if name != EVERYWHERE)]
+    strata = [name for name in curves if name != EVERYWHERE]
     numbers = range(len(classes))
-    panels = (
-        [[(name, c) for name in names] for c in numbers] if len(names) > 1 else [[(EVERYWHERE, c) for c in numbers]]
-    )
+    by_class = not strata and len(classes) > 1
+    panels = [[(name, c) for name in (EVERYWHERE, *strata)] for c in numbers]
+    if by_class:
+        panels = [[(EVERYWHERE, c) for c in numbers]]
     with matplotlib.rc_context(_LOOK):
         figure = Figure(figsize=(11, 4.4 * len(panels)), layout="constrained")
         for axes, lines in zip(figure.subplots(len(panels), squeeze=False).flat, panels, strict=True):
             for number, (name, c) in enumerate(lines):
-                all_rows = name == EVERYWHERE and (len(names) > 1 or len(classes) == 1)
-                label = "all rows" if all_rows else classes[c] if name == EVERYWHERE else name
-                line = {"color": "#202124", "linestyle": "-"} if all_rows else _line(number - (len(names) > 1))
+                all_rows = name == EVERYWHERE and not by_class
+                label = classes[c] if by_class else "all rows" if all_rows else name
+                line = {"color": "#202124", "linestyle": "-"} if all_rows else _line(number if by_class else number - 1)
                 used = name in decision.thresholds and (name != EVERYWHERE or len(decision.thresholds) == 1)
                 _threshold_curve(axes, curves[name][c], decision.thresholds_of(name)[c], label, used, line)
             axes.set(ylabel="score", xlim=(0, 256), xticks=[1, 32, 64, 96, 128, 160, 192, 224, 255])
-            _legend(axes, len(lines), classes[lines[0][1]] if len(names) > 1 and len(classes) > 1 else None)
+            _legend(axes, len(lines), title=classes[c] if strata and len(classes) > 1 else None)
         axes.set(xlabel="threshold (of 255)")
         return _svg(figure)
 

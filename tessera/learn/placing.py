@@ -35,7 +35,8 @@ def place_training(
 ) -> Placed:
     """Places the candidate patches (of `size` working px) of the manifest's images, and the model's windows around them.
 
-    Left out are labels of slices outside the model's `depths`. Raises InputError when no patch may train, or a window comes nearer than `buffer` to a part of the fold.
+    Left out are labels of slices outside the model's `depths`. Raises InputError when no patch may train, or a window
+    comes nearer than `buffer` to a part of the fold.
     """
     shape = Shape.of(model)
     patches = place_patches(candidates, size, store, manifest)

@@ -46,7 +46,8 @@ class Training:
     ) -> Run:
         """Trains on the patches `train`, scores on `held_out`; a state at `state` is gone on from.
 
-        held_out: the fold's parts as boxes in working px. channels: of an image. `say` gets each finished epoch's row of the history.
+        held_out: the fold's parts as boxes in working px; slices outside the model's `depths` are not scored here.
+        channels: of an image. `say` gets each finished epoch's row of the history.
         """
         torch.manual_seed(self.model.seed)
         items = Windows(store, train, patch_size, self.shape, build_augmentation(self.model.augment), self.model.seed)
