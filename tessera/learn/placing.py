@@ -1,15 +1,15 @@
-"""Which candidate patches train a model beside a fold, and what their windows read."""
+"""Which candidate patches train a model beside a fold, what their windows read, and where training is scored."""
 
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from tessera.data.boxes import in_original_px
+from tessera.data.boxes import in_label_slices, in_original_px
 from tessera.data.parts import check_windows, place_patches, training_patches
 from tessera.data.pixels import PixelStore
 from tessera.errors import InputError
-from tessera.learn.dataset import Shape, covered
+from tessera.learn.dataset import Shape, covered, windows_of
 
 if TYPE_CHECKING:
     from tessera.params.model import Model
@@ -47,3 +47,15 @@ def place_training(
     kept = training_patches(patches, windows, parts, fold, buffer, model.half_depth)
     check_windows(windows[kept], parts, fold, buffer)
     return Placed(patches, windows, kept)
+
+
+def place_scored(held_out: pd.DataFrame, shape: Shape, store: PixelStore) -> pd.DataFrame:
+    """`windows_of` the held-out parts (boxes in working px), in those slices that the model predicts.
+
+    Raises InputError when it predicts none of them.
+    """
+    windows = windows_of(in_label_slices(held_out, store), shape.span)
+    windows = windows[shape.stack.shown(windows, store)]
+    if windows.empty:
+        raise InputError(f"the held-out fold has no slice within depths {shape.stack.depths}: widen or drop them")
+    return windows

@@ -9,15 +9,14 @@ import pandas as pd
 import torch
 from torch.utils.data import DataLoader
 
-from tessera.data.boxes import in_label_slices
 from tessera.data.pixels import PixelStore
-from tessera.errors import InputError
 from tessera.learn.augmentations import build_augmentation
-from tessera.learn.dataset import Shape, Windows, draw_epoch, windows_of
+from tessera.learn.dataset import Shape, Windows, draw_epoch
 from tessera.learn.ema import Ema
 from tessera.learn.loop import Run, keep_best, train_epoch, validate
 from tessera.learn.losses.build import build_loss
 from tessera.learn.networks import build_network
+from tessera.learn.placing import place_scored
 from tessera.learn.resume import load_state, save_state
 from tessera.learn.schedules import build_schedule
 from tessera.metrics.counts import FScore
@@ -46,17 +45,12 @@ class Training:
     ) -> Run:
         """Trains on the patches `train`, scores on `held_out`; a state at `state` is gone on from.
 
-        held_out: the fold's parts as boxes in working px; slices outside the model's `depths` are not scored here.
-        channels: of an image. `say` gets each finished epoch's row of the history.
+        held_out: the fold's parts as boxes in working px. channels: of an image. `say` gets each finished epoch's row of the history.
         """
         torch.manual_seed(self.model.seed)
         items = Windows(store, train, patch_size, self.shape, build_augmentation(self.model.augment), self.model.seed)
         span = self.shape.span
-        scored = windows_of(in_label_slices(held_out, store), span)
-        scored = scored[self.shape.stack.shown(scored, store)]
-        if scored.empty:
-            raise InputError(f"the held-out fold has no slice within depths {self.model.depths}: widen or drop them")
-        scored = Windows(store, scored, span, self.shape)
+        scored = Windows(store, place_scored(held_out, self.shape, store), span, self.shape)
         count = self.model.patches or len(items)
         batch = min(self.model.batch, count)
         run = self._start(channels, steps=count // batch * self.model.epochs)

@@ -12,7 +12,7 @@ from tessera.data.pixels import PixelStore
 from tessera.data.stacks import Stack
 from tessera.errors import InputError
 from tessera.learn.dataset import Shape, Windows, covered
-from tessera.learn.placing import Placed, place_training
+from tessera.learn.placing import Placed, place_scored, place_training
 from tessera.params.model import Model
 
 DEPTH = 6
@@ -66,6 +66,10 @@ def test_patches_outside_the_depths_do_not_train(store: PixelStore, model: Calla
     assert patches[kept].z.tolist() == [2, 3, 0]
     assert windows.z0.tolist() == [2, 3, 0] and kept.all()
     candidates = candidates[candidates.image_id == "s"]
+    with pytest.raises(InputError, match=r"held-out fold has no slice within depths \(9, 12\)"):
+        place_scored(parts[parts.image_id == "s"], Shape(32, Stack(depths=(9, 12))), store)
+    scored = place_scored(parts, Shape(64, Stack(depths=(2, 4))), store)
+    assert scored[["image_id", "z"]].to_numpy().tolist() == [["s", 2], ["s", 3], ["v", 0]]
     with pytest.raises(InputError, match=r"no candidate patch lies within depths \(9, 12\)"):
         placed(depths=[9, 12])
 
