@@ -89,8 +89,8 @@ def _step(
 ) -> float:
     target, valid = (torch.from_numpy(array).to(device, torch.float32) for array in task.encode_target(labels.numpy()))
     with autocast(device, amp):
-        logits = run.network(windows)
-    value = loss(logits.float(), target, valid)
+        predicted = run.network(windows)
+    value = loss(predicted, target, valid)
     run.optimiser.zero_grad(set_to_none=True)
     run.scaler.scale(value).backward()
     if clip:

@@ -56,7 +56,7 @@ class Training:
         run = self._start(channels, steps=count // batch * self.model.epochs)
         if saved := load_state(state, self.device):
             run.restore(saved)
-        loss = build_loss(self.model.loss)
+        loss = build_loss(self.model.loss, self.model.auxiliary)
         while run.epoch < self.model.epochs:
             torch.manual_seed(np.random.SeedSequence([self.model.seed, run.epoch]).generate_state(1)[0].item())
             items.epoch = run.epoch

@@ -12,6 +12,7 @@ from tessera.data.boxes import BOX
 from tessera.data.pixels import PixelStore
 from tessera.errors import InputError
 from tessera.learn.loop import Run
+from tessera.learn.losses.build import LOSSES
 from tessera.learn.training import Training
 from tessera.params.model import Model
 from tessera.tasks import Binary
@@ -49,6 +50,16 @@ def test_it_learns_at_every_precision(store: PixelStore, model: Callable, tmp_pa
     assert losses[-1] < 0.5 * losses[0]
     assert run.history[-1]["score"] > 0.8
     assert {tensor.dtype for tensor in run.network.parameters()} == {torch.float32}
+
+
+def test_a_sum_of_all_losses_and_a_head_for_empty_windows_learn(
+    store: PixelStore, model: Callable, tmp_path: Path
+) -> None:
+    loss = dict.fromkeys(LOSSES, 0.3) | {"fbeta": {"weight": 0.3, "beta": 2}}
+    section = model(epochs=8, batch=3, lr=1e-2, loss=loss, auxiliary={"empty": 0.1})
+    run = fit(store, section, tmp_path / "state.pt", "bf16")
+    assert run.history[-1]["loss"] < 0.6 * run.history[0]["loss"]
+    assert run.history[-1]["score"] > 0.8
 
 
 def test_stopped_after_an_epoch_it_goes_on_to_the_same_weights(
