@@ -7,13 +7,13 @@ import pandas as pd
 
 from stages.command import command
 from tessera import machine, paths
-from tessera.data.boxes import in_original_px, in_working_px
+from tessera.data.boxes import in_working_px
 from tessera.data.manifest import read_manifest
-from tessera.data.parts import check_windows, place_patches, read_folds, training_patches
+from tessera.data.parts import read_folds
 from tessera.data.pixels import PixelStore
 from tessera.learn.checkpoints import save_checkpoint
-from tessera.learn.dataset import Shape, covered
 from tessera.learn.lock import locked
+from tessera.learn.placing import place_training
 from tessera.learn.progress import Clock
 from tessera.learn.record import describe, describe_seen
 from tessera.learn.resume import run_key
@@ -33,10 +33,9 @@ def train(model: str, fold: int) -> None:
     params = load_params()
     section = params.models[model]
     store, parts, manifest = PixelStore(paths.TILES), read_folds(paths.FOLDS), read_manifest(paths.MANIFEST, "train")
-    patches = place_patches(pd.read_parquet(paths.PATCHES), params.tile.size, store, manifest)
-    windows = in_original_px(covered(patches, params.tile.size, Shape.of(section), store), store, manifest)
-    kept = training_patches(patches, windows, parts, fold, params.fold.buffer, section.half_depth)
-    check_windows(windows[kept], parts, fold, params.fold.buffer)
+    patches, windows, kept = place_training(
+        pd.read_parquet(paths.PATCHES), params.tile.size, section, store, manifest, parts, fold, params.fold.buffer
+    )
     said = describe_seen(windows[kept], manifest) | {
         "model": model, "fold": fold, "params": section.model_dump(), "amp": params.train.amp, "data_digest": store.digest,
         "selected_on_validation": section.selected_on_validation,

@@ -135,7 +135,11 @@ WRONG = [
     ({"data.channels": "rgb", "models.unet_25d.augment": {"hue": 10}}, ["models.unet_25d", "hue", "slices"]),
     ({"models.unet_2d.depths": [4, 4]}, ["models.unet_2d", "depths must rise", "(4, 4)"]),
     ({"models.unet_2d.depths": [2, 9], "models.unet_2d.centres": [3, 9]}, ["models.unet_2d", "within depths (2, 9)", "9"]),
-    ({"models.unet_2d.centres": [3]}, ["models.unet_2d: centres and depths need data.labels volume"]),
+    ({"models.unet_2d.centres": [3]}, ["models.unet_2d: centres need data.labels volume"]),
+    (
+        {"models.unet_2d.depths": [2, 9], "models.unet_2d.planes": ["xy", "xz"]},
+        ["models.unet_2d", "depths are slices of the plane xy", "give planes: [xy]"],
+    ),
     ({"models.unet_2d.planes": ["xz"]}, ["models.unet_2d", "planes must begin with xy", "xz"]),
     ({"models.unet_2d.planes": ["xy", "zy"]}, ["models.unet_2d.planes.1 = 'zy'", "'yz'"]),
     ({"models.unet_2d.planes": ["xy", "xz"], "data.labels": "volume"}, ["unet_2d: planes", "need labels in depth"]),

@@ -11,7 +11,7 @@ import pandas as pd
 from tessera.data.labelling import Labels
 from tessera.data.manifest import label_slices
 from tessera.data.patches import drop_background, index_slice
-from tessera.data.pixels import TRUTH_ROWS
+from tessera.data.pixels import TRUTH_ROWS, Depth
 from tessera.data.readers.base import Band
 from tessera.data.regions import Place, Plane
 from tessera.data.resampling import Size, enlarge, resample_labels, resample_pixels, source_span
@@ -62,8 +62,8 @@ def fill_image(shared: Shared, job: Job) -> Filled:
         for z, scaling in enumerate(filled.scalings):
             bands = _scaled(slices.bands(z), scaling, shared.report)
             Plane(file, job.pixels, z).write(resample_pixels(bands, size, working))
-            if job.labels and z < job.labels.shape[0]:
-                _fill_labels(shared, job, file, z, filled)
+        for z in range(job.labels.shape[0] if job.labels else 0):  # once all slices are there to tell background
+            _fill_labels(shared, job, file, z, filled)
     return filled
 
 
@@ -108,7 +108,7 @@ def _fill_labels(shared: Shared, job: Job, file: BinaryIO, z: int, filled: Fille
     plane.write(resample_labels(bands if working == size else kept(bands), size, working))
     patches = index_slice(plane, shared.tile.size, shared.tile.stride, shared.data.classes)
     if shared.tile.min_std or shared.tile.min_saturated:
-        shown = Plane(file, job.pixels, z if len(label_slices(row)) == row.depth else row.depth // 2)
+        shown = Plane(file, job.pixels, Depth(row.depth, len(label_slices(row))).slice_of(z))
         patches = drop_background(patches, shown, shared.tile.size, shared.tile.min_std, shared.tile.min_saturated)
     patches.insert(0, "image_id", row.image_id)
     patches.insert(1, "z", z)

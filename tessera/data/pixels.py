@@ -8,6 +8,7 @@ resolution where scale ≠ 1. Where one label stands for all depth, Z of labels 
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import h5py
 import numpy as np
@@ -20,6 +21,22 @@ AXES = {
     "xz": (1, 0, 2),
     "yz": (2, 0, 1),
 }  # plane → the axes of (Z, H, W) that are its depth, rows, columns
+
+
+class Depth(NamedTuple):
+    """How deep an image or volume is."""
+
+    slices: int
+    labelled: int  # slices that have a label, and a prediction: all, or 1 where one label stands for all depth
+
+    @property
+    def one_label(self) -> bool:
+        """Whether one label stands for all depth."""
+        return self.labelled != self.slices
+
+    def slice_of(self, z: int) -> int:
+        """The slice on which the label slice z lies or, where one label stands for all depth, the middle one."""
+        return self.slices // 2 if self.one_label else z
 
 
 class PixelStore:
@@ -58,14 +75,10 @@ class PixelStore:
         """(Z, H, W) at the working scale. Raises InputError: an unknown image, or one that has but one plane."""
         return self._array(image_id, "pixels").shape[:3]
 
-    def label_depth(self, image_id: str) -> int:
-        """How many slices are labelled, and predicted: all, or 1 where one label stands for all depth."""
-        return int(self.file[image_id].attrs.get("label_depth", self.shape(image_id)[0]))
-
-    def slice_of(self, image_id: str, z: int) -> int:
-        """The slice on which the label slice z lies or, where one label stands for all depth, the middle one."""
-        depth = self.shape(image_id)[0]
-        return z if self.label_depth(image_id) == depth else depth // 2
+    def depth(self, image_id: str) -> Depth:
+        """Slices in the plane of the store, and how many of them are labelled."""
+        slices = self.shape(image_id)[0]
+        return Depth(slices, int(self.file[image_id].attrs.get("label_depth", slices)))
 
     def scale(self, image_id: str) -> float:
         """Working px per original px."""

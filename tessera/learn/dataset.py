@@ -104,11 +104,11 @@ class Windows(Dataset):
         middles = self.shape.stack.middles(store, image_id, z)
         if random is None:
             return z, middles[len(middles) // 2]
-        depth = store.shape(image_id)[0]
-        first, end = self.shape.stack.depths or (0, depth)
+        depth = store.depth(image_id)
+        first, end = self.shape.stack.bounds(depth.slices)
         drawn = random.choice(middles) + random.integers(-self.shape.shift, self.shape.shift + 1)
         middle = int(np.clip(drawn, first, end - 1))
-        return middle if store.label_depth(image_id) == depth else z, middle
+        return z if depth.one_label else middle, middle
 
     def _read(
         self, store: PixelStore, image_id: str, depths: tuple[int, int], centre: list[int], end: np.ndarray | None

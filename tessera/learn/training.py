@@ -7,10 +7,9 @@ import numpy as np
 import pandas as pd
 import torch
 
-from tessera.data.boxes import in_label_slices
 from tessera.data.pixels import PixelStore
 from tessera.learn.augmentations import build_augmentation
-from tessera.learn.dataset import Shape, Windows, draw_epoch, windows_of
+from tessera.learn.dataset import Shape, Windows, draw_epoch
 from tessera.learn.ema import Ema
 from tessera.learn.first_batch import write_first_batch
 from tessera.learn.kept import Kept
@@ -19,6 +18,7 @@ from tessera.learn.loop import Setup, train_epoch, validate
 from tessera.learn.losses.build import build_loss
 from tessera.learn.networks import build_network
 from tessera.learn.optimiser import build_optimiser, set_training
+from tessera.learn.placing import place_scored
 from tessera.learn.progress import Clock
 from tessera.learn.resume import Keeper, load_state
 from tessera.learn.run import Run
@@ -62,7 +62,7 @@ class Training:
         torch.manual_seed(self.model.seed)
         items = self._items(store, train, patch_size)
         span = self.shape.span
-        scored = Windows(store, windows_of(in_label_slices(held_out, store), span), span, self.shape)
+        scored = Windows(store, place_scored(held_out, self.shape, store), span, self.shape)
         count = self.model.patches or len(items)
         batch = min(self.model.batch, count)
         steps = count // batch

@@ -62,10 +62,10 @@ class Params(Section):
                 raise ValueError(
                     f"models.{name}: planes {model.planes} need labels in depth; with data.labels volume give planes: [xy]"
                 )
-            if self.data.labels == "slice" and (model.centres or model.depths):
+            if self.data.labels == "slice" and model.centres:
                 raise ValueError(
-                    f"models.{name}: centres and depths need data.labels volume; with labels of slices each one is "
-                    "predicted around itself"
+                    f"models.{name}: centres need data.labels volume; with labels of slices each one is predicted around "
+                    "itself"
                 )
             if self.data.channels == "grey" and (model.augment.hue or model.augment.saturation):
                 raise ValueError(f"models.{name}.augment: hue and saturation need data.channels rgb, which is grey")

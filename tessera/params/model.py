@@ -34,7 +34,9 @@ class Model(Section):
     step: int = Field(ge=1, default=1)  # slices between those of the stack
     edge: Literal["clamp", "reflect"] = later("clamp")  # slices beyond the volume: its last one, or mirrored
     shift: int = later(0, ge=0)  # ± slices by which training moves the stack; labels of slices go along
-    depths: tuple[Depth, Depth] | None = later(None)  # data.labels volume: the slices that are read, half-open
+    depths: tuple[Depth, Depth] | None = later(
+        None
+    )  # the slices that are read, half-open; with labels of slices, those outside train nothing and are predicted empty
     centres: Annotated[tuple[Depth, ...], Field(min_length=1), AfterValidator(unique)] | None = later(
         None
     )  # data.labels volume: middles of the stacks; training draws one, prediction is their mean; null is the middle
@@ -79,6 +81,8 @@ class Model(Section):
         first, end = self.depths or (0, math.inf)
         if first >= end:
             raise ValueError(f"depths must rise, got {self.depths}; the last one is not read")
+        if self.depths and self.planes != ["xy"]:
+            raise ValueError(f"depths are slices of the plane xy, got planes {self.planes}; give planes: [xy]")
         if outside := [z for z in self.centres or () if not first <= z < end]:
             raise ValueError(f"centres must lie within depths {self.depths}, got {outside[0]}")
         if self.keep.startswith("mean_of_") != (self.keep_epochs is not None):

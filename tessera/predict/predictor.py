@@ -37,12 +37,12 @@ class Predictor(NamedTuple):
         self, store: PixelStore, image_id: str, z0: int, z1: int, crop: tuple[int, int, int, int] | None = None
     ) -> Iterator[dict[str, np.ndarray]]:
         """For each label slice z0…z1: view → probabilities (C, H, W) uint8 round(255·p), mean over the networks and,
-        where one label stands for all depth, over the model's `centres`.
+        where one label stands for all depth, over the model's `centres`. Slices outside the model's `depths` are 0.
 
         crop: (y, x, height, width) of the plane in working px, all of it by default. Around it half a window is read as
         context, so that its edge lies where a window's weight is greatest.
         """
-        depth, *plane = store.shape(image_id)
+        depth, plane = store.depth(image_id), store.shape(image_id)[1:]
         y, x, rows, columns = crop or (0, 0, *plane)
         context = round(self.predict.window * self.model.zoom) // 2
         top, left = max(y - context, 0), max(x - context, 0)
@@ -52,7 +52,10 @@ class Predictor(NamedTuple):
         plan = plan_windows(*seen, self.predict.window, self.predict.overlap, MULTIPLE)
         stack = Stack.of(self.model)
         for z in range(z0, z1):
-            depths = [stack.around(middle, depth) for middle in stack.middles(store, image_id, z)]
+            if not stack.shows(depth, z):
+                yield {view: np.zeros((self.task.channels, rows, columns), np.uint8) for view in self.predict.views}
+                continue
+            depths = [stack.around(middle, depth.slices) for middle in stack.middles(store, image_id, z)]
             stacks = [store.read_stack(image_id, one, (top, left, height, width)) for one in depths]
             padded = [pad(resize(one, seen).transpose(2, 0, 1), plan) for one in stacks]
             maps = {}

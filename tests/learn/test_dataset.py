@@ -131,6 +131,23 @@ def test_a_margin_is_changed_with_the_window_and_cut_off(store: PixelStore, plac
     assert (box.y0, box.x1) == (max(near.y0 - 10, 0), min(near.x1 + 10, 120))
 
 
+@pytest.mark.parametrize("margin", [0, 8])
+def test_a_margin_removes_what_a_rotation_mirrors_in(pixel_store: Callable[..., PixelStore], margin: int) -> None:
+    """Of a slope, a turned window is a slope as well; what is mirrored in from beyond a border bends it."""
+    slope = np.arange(90, dtype=np.uint8)[:, None] + np.arange(120, dtype=np.uint8)
+    windows = _windows(
+        pixel_store({"a": slope[None, ..., None]}), _patches(("a", 0, 30, 40)), shape=Shape(32, Stack(1), margin=margin),
+        augmentation=build_augmentation(Augment(flip=False, rot90=False, rotate=45)),
+    )  # fmt: skip
+    places = np.stack([*(axis.ravel() for axis in np.mgrid[:32, :32]), np.ones(32 * 32)], 1)
+    bends = []
+    for index in range(60):
+        seen = windows[index][0].numpy().ravel().astype(float)
+        slopes = np.linalg.lstsq(places, seen, rcond=None)[0]
+        bends.append(np.abs(places @ slopes - seen).max())
+    assert (max(bends) < 2) if margin else (max(bends) > 6)
+
+
 @pytest.mark.parametrize("name", ["flat", "tiny"])
 def test_an_image_smaller_than_the_window_is_mirrored_and_ignored_there(store: PixelStore, name: str) -> None:
     _, height, width = store.shape(name)

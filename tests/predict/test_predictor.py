@@ -99,6 +99,15 @@ def test_a_slice_is_the_same_whatever_range_it_is_asked_in(store: PixelStore, mo
     np.testing.assert_array_equal(next(predictor.slices(store, "odd", 2, 3))["identity"], whole[2]["identity"])
 
 
+def test_slices_outside_the_depths_are_empty_and_not_read(store: PixelStore, model: Callable[..., Model]) -> None:
+    network = Pointwise(6)
+    found = list(_predictor([network], model(slices=3, depths=[1, 9])).slices(store, "odd", 0, 3, (3, 4, 20, 30)))
+    assert all((maps == 0).all() and maps.shape == (1, 20, 30) for maps in found[0].values())
+    stack = store.read_stack("odd", [1, 1, 2], (3, 4, 20, 30)).transpose(2, 0, 1)  # slice 0 is not read beside 1
+    direct = network(torch.from_numpy(stack)[None]).sigmoid()[0].detach().numpy() * 255
+    np.testing.assert_allclose(found[1]["identity"], direct, atol=1)
+
+
 def test_one_label_is_the_mean_over_the_centres(store: PixelStore, model: Callable[..., Model]) -> None:
     network = Pointwise(6)
     alone = [next(_predictor([network], model(slices=3)).slices(store, "odd", z, z + 1)) for z in (0, 2)]
