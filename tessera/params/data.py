@@ -12,7 +12,7 @@ Colour = Annotated[str, StringConstraints(pattern=r"^#[0-9a-fA-F]{6}$")]
 PATTERNS = {  # what may stand for names in them
     "train_images": ["{image_id}", "{slice}", "{group}"],
     "test_images": ["{image_id}", "{slice}", "{group}"],
-    "train_masks": ["{image_id}", "{slice}"],
+    "train_masks": ["{image_id}", "{slice}", "{class}"],
     "train_polygons": ["{image_id}", "{slice}"],
     "valid_masks": ["{image_id}", "{slice}"],
 }
@@ -30,7 +30,8 @@ class Data(Section):
     channels: Literal["grey", "rgb", "all"]
     train_images: str
     test_images: str | None = None
-    train_masks: str | None = None  # pattern of mask files: with *, several an image; without {slice}, one a volume; or
+    train_masks: str | None = None  # pattern of mask files: with *, several an image; without {slice}, one a volume, or
+    #                                 all its slices in one file; with {class}, one a class; or
     train_rle: str | None = None  # a csv of RLE rows; or
     train_polygons: str | None = None  # pattern of JSON files, or a .jsonl with a line an image
     labels: Literal["slice", "volume"] = later("slice")  # of volumes: one a slice, or one for all depth (a projection)
@@ -68,6 +69,17 @@ class Data(Section):
             raise ValueError(f"positive and ignore are both {self.positive}")
         if (self.mask_kind == "colour") != bool(self.colours):
             raise ValueError(f"mask_kind colour goes with a table of colours; mask_kind is {self.mask_kind}")
+        one_class = self.train_masks is not None and self.mask_kind != "colour"  # a file shows
+        if "{class}" in (self.train_masks or "") and (self.task == "binary" or not one_class):
+            raise ValueError(
+                "train_masks with {class} are files of one class each, of task multilabel and mask_kind grey or instances; "
+                f"task is {self.task}, mask_kind {self.mask_kind}"
+            )
+        if one_class and self.task == "multilabel" and "{class}" not in self.train_masks:
+            raise ValueError(
+                f"a {self.mask_kind} mask shows one class, classes are {self.classes}: name {{class}} in train_masks, "
+                "or give mask_kind: colour"
+            )
         if self.labels == "volume" and "{slice}" in f"{self.train_masks}{self.valid_masks}":
             raise ValueError("labels: volume means one label for all depth; train_masks and valid_masks name {slice}")
         meanings = (*self.classes, "background", "ignore")
