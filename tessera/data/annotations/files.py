@@ -37,7 +37,8 @@ def misplaced_files(
     source: Path, pattern: str, items: list[Item], what: str, classes: tuple[str, ...] = ("",)
 ) -> list[str]:
     """A problem for each file (`what`: mask, …) that belongs to no image, slice or class, or to two of them."""
-    owners: dict[Path, set[str]] = {path: set() for path in source.glob(re.sub(r"\{\w+\}", "*", pattern))}
+    anything = re.sub(r"\*?(\{\w+\}\*?)+", "*", pattern)
+    owners: dict[Path, set[str]] = {path: set() for path in source.glob(anything)}
     for item in items:
         for name in item.slices if item.slices and "{slice}" in pattern else ("",):
             with collected([]):  # an image without label has said so
