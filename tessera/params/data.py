@@ -69,17 +69,6 @@ class Data(Section):
             raise ValueError(f"positive and ignore are both {self.positive}")
         if (self.mask_kind == "colour") != bool(self.colours):
             raise ValueError(f"mask_kind colour goes with a table of colours; mask_kind is {self.mask_kind}")
-        one_class = self.train_masks is not None and self.mask_kind != "colour"  # a file shows
-        if "{class}" in (self.train_masks or "") and (self.task == "binary" or not one_class):
-            raise ValueError(
-                "train_masks with {class} are files of one class each, of task multilabel and mask_kind grey or instances; "
-                f"task is {self.task}, mask_kind {self.mask_kind}"
-            )
-        if one_class and self.task == "multilabel" and "{class}" not in self.train_masks:
-            raise ValueError(
-                f"a {self.mask_kind} mask shows one class, classes are {self.classes}: name {{class}} in train_masks, "
-                "or give mask_kind: colour"
-            )
         if self.labels == "volume" and "{slice}" in f"{self.train_masks}{self.valid_masks}":
             raise ValueError("labels: volume means one label for all depth; train_masks and valid_masks name {slice}")
         meanings = (*self.classes, "background", "ignore")
@@ -89,6 +78,21 @@ class Data(Section):
                     raise ValueError(f"{key} says {name!r} is {meaning!r}; it may be {', '.join(meanings)}")
         if not self.meta and (self.group or self.stratum or self.domain or self.pixel_size):
             raise ValueError("group, stratum, domain and pixel_size are columns of `meta`, which is empty")
+        return self
+
+    @model_validator(mode="after")
+    def _classes_of_masks(self) -> "Data":
+        by_class, in_colours = "{class}" in (self.train_masks or ""), self.mask_kind == "colour"
+        if by_class and (self.task == "binary" or in_colours):
+            raise ValueError(
+                "train_masks with {class} are files of one class each, of task multilabel and mask_kind grey or instances; "
+                f"task is {self.task}, mask_kind {self.mask_kind}"
+            )
+        if self.train_masks and self.task == "multilabel" and not (by_class or in_colours):
+            raise ValueError(
+                f"a {self.mask_kind} mask shows one class, classes are {self.classes}: name {{class}} in train_masks, "
+                "or give mask_kind: colour"
+            )
         return self
 
     @model_validator(mode="after")

@@ -18,8 +18,8 @@ Source = tuple[Path, Iterator[np.ndarray]]  # a file and its planes (K, h, W), b
 def unite(sources: list[Source], classes: int, shape: tuple[int, int], rows: int) -> Iterator[np.ndarray]:
     """The union of files as planes (classes, h, W) of `rows` rows: of each pixel the largest number.
 
-    Files are read side by side. Only of pictures, which are decoded whole, is one read after the other, where there are
-    several: onto planes of the whole image. Raises InputError with the problems of all files, after the last band.
+    Files are read side by side. Several pictures, which are decoded whole, and files beyond MOST_OPEN are read one after
+    the other, onto planes of the whole image. Raises InputError with the problems of all files, after the last band.
     """
     beside, rest, problems = [], [], []
     for path, source in sources:
@@ -56,7 +56,7 @@ def regrouped(parts: Iterator[np.ndarray], rows: int) -> Iterator[np.ndarray]:
 
 
 def is_picture(path: Path) -> bool:
-    """Whether a file is of a kind that is decoded whole, and holds one image."""
+    """Whether a file is of a kind that is decoded whole and holds one image: imagecodecs gives no rows of them."""
     return READERS.get(path.suffix.lower()) is PictureReader
 
 
