@@ -43,8 +43,10 @@ class Runs(NamedTuple):
         if self.order == "row":
             starts, ends = np.clip(self.edges - y0 * width, 0, tall * width)
         else:  # how many pixels of these rows come before: of whole columns, and of the edge's own
-            column, row = np.divmod(self.edges, height)
-            starts, ends = column * tall + np.clip(row - y0, 0, tall)
+            place, row = np.divmod(self.edges, height)
+            place *= tall
+            place += np.clip(row - y0, 0, tall, out=row)
+            starts, ends = place
         some = ends > starts
         steps = np.zeros(tall * width + 1, np.int8)
         steps[starts[some]] += 1
