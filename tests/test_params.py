@@ -52,6 +52,8 @@ def test_a_loss_is_recorded_as_always_and_as_it_was_given() -> None:
     assert Loss(bce=1, dice=None) == Loss(bce=1)
 
 
+MASKS = {"data.train_rle": DELETE}
+TWO = {"data.task": "multilabel", "data.classes": ["a", "b"]}
 WRONG = [
     # unknown keys, with the nearest known one
     ({"foldd": 1}, ["foldd", "did you mean 'fold'", "submit"]),
@@ -90,6 +92,12 @@ WRONG = [
     ({"data.train_masks": "m/{image_id}.png"}, ["data", "exactly one of train_masks, train_rle and train_polygons"]),
     ({"data.train_rle": DELETE}, ["data", "exactly one of train_masks, train_rle and train_polygons"]),
     ({"data.mask_kind": "colour"}, ["data", "goes with a table of colours"]),
+    ({**MASKS, "data.train_masks": "{image_id}_{class}.png"}, ["data", "files of one class each, of task multilabel"]),
+    ({**MASKS, **TWO, "data.train_masks": "{image_id}.png"}, ["data", "a grey mask shows one class", "{class}"]),
+    (
+        {**MASKS, **TWO, "data.train_masks": "{image_id}_{class}.png", "data.mask_kind": "colour", "data.colours": {"#ff0000": "a"}},
+        ["data", "files of one class each", "mask_kind colour"],
+    ),
     ({"data.colours": {"#ff0000": "vessel"}}, ["data", "mask_kind is grey"]),
     ({"data.colours": {"red": "vessel"}}, ["data.colours.red"]),
     ({"data.class_names": {"1": "vesel"}}, ["data", "class_names says '1' is 'vesel'", "vessel, background, ignore"]),

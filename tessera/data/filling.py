@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 import numpy as np
 import pandas as pd
 
+from tessera.data.annotations.planes import LabelSlice
 from tessera.data.labelling import Labels
 from tessera.data.manifest import label_slices
 from tessera.data.patches import drop_background, index_slice
@@ -104,7 +105,8 @@ def _fill_labels(shared: Shared, job: Job, file: BinaryIO, z: int, filled: Fille
             truth.append((z, y, zlib.compress(_whole_chunk(rows, size), 1)))
             yield y, rows
 
-    bands, working = read_labels(shared.labels, row, z), plane.shape[:2]
+    asked, working = LabelSlice(row.image_id, label_slices(row), z, size), plane.shape[:2]
+    bands = shared.labels.bands(asked, TRUTH_ROWS)
     plane.write(resample_labels(bands if working == size else kept(bands), size, working))
     patches = index_slice(plane, shared.tile.size, shared.tile.stride, shared.data.classes)
     if shared.tile.min_std or shared.tile.min_saturated:
@@ -117,13 +119,6 @@ def _fill_labels(shared: Shared, job: Job, file: BinaryIO, z: int, filled: Fille
         rows = np.frombuffer(zlib.decompress(chunk), np.uint8).reshape(-1, size[1], *plane.shape[2:])[: size[0] - y]
         filled.overlap[:] += _overlap(rows, y, plane, size)
     filled.truth.extend(truth)
-
-
-def read_labels(labels: Labels, row: pd.Series, z: int) -> Iterator[Band]:
-    """The label slice z of an image by bands (TRUTH_ROWS, W); `labels` gives it whole: a byte a pixel is held."""
-    whole = labels.read(row.image_id, label_slices(row)[z], (row.height, row.width))
-    for y in range(0, row.height, TRUTH_ROWS):
-        yield y, whole[y : y + TRUTH_ROWS]
 
 
 def _whole_chunk(rows: np.ndarray, size: Size) -> np.ndarray:

@@ -13,10 +13,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import tifffile
+from reading import read_image
 
 from tessera import rle
 from tessera.data import tiling
-from tessera.data.images import read_image
 from tessera.data.ingest import build_manifest
 from tessera.data.pixels import PixelStore
 from tessera.data.readers import base, tiff
