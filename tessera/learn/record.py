@@ -9,7 +9,7 @@ import torch
 
 from tessera.data.boxes import union
 from tessera.learn.loop import Run
-from tessera.learn.networks import parameters_of
+from tessera.learn.networks.build import parameters_of
 from tessera.machine import peak_memory
 
 

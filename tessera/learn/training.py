@@ -16,7 +16,7 @@ from tessera.learn.dataset import Shape, Windows, draw_epoch, windows_of
 from tessera.learn.ema import Ema
 from tessera.learn.loop import Run, keep_best, train_epoch, validate
 from tessera.learn.losses.build import build_loss
-from tessera.learn.networks import build_network
+from tessera.learn.networks.build import build_network
 from tessera.learn.resume import load_state, save_state
 from tessera.learn.schedules import build_schedule
 from tessera.metrics.counts import FScore
