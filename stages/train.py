@@ -13,6 +13,7 @@ from tessera.data.parts import check_windows, place_patches, read_folds, trainin
 from tessera.data.pixels import PixelStore
 from tessera.learn.checkpoints import save_checkpoint
 from tessera.learn.dataset import Shape, covered
+from tessera.learn.networks.licences import licence_of
 from tessera.learn.record import Clock, describe, describe_seen
 from tessera.learn.resume import run_key
 from tessera.learn.training import Training
@@ -30,6 +31,7 @@ def main(model: str, fold: int) -> None:
     check_windows(windows[kept], parts, fold, params.fold.buffer)
     said = describe_seen(windows[kept], manifest) | {
         "model": model, "fold": fold, "params": section.model_dump(), "amp": params.train.amp, "data_digest": store.digest,
+        "licence": licence_of(section),
     }  # fmt: skip
     scratch = paths.SCRATCH / "train" / f"{model}-{fold}-{run_key(said)}"
 

@@ -1,4 +1,5 @@
 import hashlib
+import socket
 from collections.abc import Callable
 from pathlib import Path
 
@@ -28,6 +29,15 @@ def resnet(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, to
     state = smp.encoders.get_encoder("resnet18", weights=None).state_dict()
     path = tmp_path_factory.mktemp("weights") / "resnet18.safetensors"
     save_file(state | {"fc.weight": torch.zeros(10, 512), "fc.bias": torch.zeros(10)}, path)
+    return path, state
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, torch.Tensor]]:
+    """A file as timm publishes them."""
+    state = timm.create_model("test_resnet.r160_in1k").state_dict()
+    path = tmp_path_factory.mktemp("published") / "model.safetensors"
+    save_file(state, path)
     return path, state
 
 
@@ -62,22 +72,29 @@ def test_where_smp_is_exact_it_makes_the_same_of_the_weights(resnet: tuple, chan
         torch.testing.assert_close(loaded.state_dict()[name], tensor, msg=name)
 
 
+@pytest.fixture
+def hub(resnet: tuple, published: tuple, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hub with the weights of two encoders."""
+    monkeypatch.setattr("segmentation_models_pytorch.encoders.hf_hub_download", lambda *_, **__: str(resnet[0]))
+    monkeypatch.setattr("timm.models._builder.load_state_dict_from_hf", lambda *_, **__: dict(published[1]))
+
+
 @pytest.mark.parametrize("slices", [1, 3, 5, 7, 9])
 @pytest.mark.parametrize("channels", [1, 3])
-@pytest.mark.parametrize("encoder", ["resnet18", RESNET])
+@pytest.mark.parametrize("source", ["imagenet", "file"])
+@pytest.mark.parametrize(("encoder", "stem"), [("resnet18", "conv1"), (RESNET, "model.conv1.0")])
+@pytest.mark.usefixtures("hub")
 def test_a_stack_of_equal_slices_is_answered_as_the_rgb_image(
-    resnet: tuple, published: tuple, model: Build, encoder: str, channels: int, slices: int
+    resnet: tuple, published: tuple, model: Build, encoder: str, stem: str, source: str, channels: int, slices: int
 ) -> None:
-    path = (resnet if encoder == "resnet18" else published)[0]
-    rgb, stack = (
-        build_network(model(encoder=encoder, weights=str(path), slices=n), c, 1, pretrained=True).network.encoder.eval()
-        for n, c in ((1, 3), (slices, channels))
-    )
-    image = torch.randn(2, channels, 64, 64)
+    path, state = resnet if encoder == "resnet18" else published
+    section = model(encoder=encoder, weights="imagenet" if source == "imagenet" else str(path), slices=slices)
+    first = build_network(section, channels, 1, pretrained=True).network.encoder.get_submodule(stem)
+    rgb = state[f"{stem.removeprefix('model.')}.weight"]
+    image = torch.randn(2, channels, 16, 16)
     with torch.inference_mode():
-        wanted, given = (
-            one(x)[1] for one, x in ((rgb, image.expand(2, 3, 64, 64)), (stack, image.repeat(1, slices, 1, 1)))
-        )
+        given = first(image.repeat(1, slices, 1, 1))
+        wanted = torch.nn.functional.conv2d(image.expand(2, 3, 16, 16), rgb, None, first.stride, first.padding)
     torch.testing.assert_close(given, wanted, rtol=1e-5, atol=1e-5)
 
 
@@ -86,15 +103,6 @@ def test_three_slices_keep_the_weights_as_they_are() -> None:
     assert torch.equal(widen(weight, 3), weight)
     assert torch.equal(widen(weight, 5)[:, [0, 3]], weight[:, [0, 0]] / 2)  # red comes twice, blue once
     assert torch.equal(widen(weight, 5)[:, 2], weight[:, 2])
-
-
-@pytest.fixture(scope="module")
-def published(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, torch.Tensor]]:
-    """A file as timm publishes them."""
-    state = timm.create_model("test_resnet.r160_in1k").state_dict()
-    path = tmp_path_factory.mktemp("published") / "model.safetensors"
-    save_file(state, path)
-    return path, state
 
 
 def test_a_file_as_timm_publishes_it_fits_its_encoder(model: Build, published: tuple) -> None:
@@ -175,17 +183,22 @@ def test_a_damaged_file_is_named(tmp_path: Path, name: str, content: bytes) -> N
 # Weights from the hub
 
 
-@pytest.mark.parametrize("encoder", ["resnet18", "tu-test_resnet.r160_in1k"])
-def test_offline_the_error_names_three_ways_out(model: Build, monkeypatch: pytest.MonkeyPatch, encoder: str) -> None:
-    def offline(*_: object, **__: object) -> None:
-        raise ConnectionError("no network")
+@pytest.mark.parametrize("offline", [True, False], ids=["told to be offline", "without a network"])
+@pytest.mark.parametrize("encoder", ["resnet18", RESNET])
+def test_offline_the_error_names_three_ways_out(
+    model: Build, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, encoder: str, offline: bool
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError("no network")
 
-    monkeypatch.setattr("segmentation_models_pytorch.encoders.hf_hub_download", offline)
-    monkeypatch.setattr("timm.models._hub.hf_hub_download", offline)
-    monkeypatch.setattr("timm.models._builder.load_state_dict_from_hf", offline)
-    with pytest.raises(InputError, match=f"imagenet weights of {encoder}") as error:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", offline)
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    monkeypatch.setattr("time.sleep", lambda seconds: None)  # between the hub's attempts
+    with pytest.raises(InputError, match=f"imagenet weights of {encoder} cannot be had") as error:
         build_network(model(encoder=encoder, weights="imagenet"), 3, 1, pretrained=True)
-    for way in ("no network", "hub's cache", "weights: path/to/", "weights: null"):
+    for way in ("hub's cache", "weights: path/to/", "weights: null"):
         assert way in str(error.value)
 
 
