@@ -79,8 +79,8 @@ class TiffReader(Reader):
             yield y, pixels[y : y + step]
 
     def _decoded_bands(self, page: tifffile.TiffPage) -> Iterator[Band]:
-        """One row of tiles, or as many strips as fit, is decoded into a buffer and handed out in copies of some rows:
-        so a wide image needs no more than its buffer."""
+        """One row of tiles, or as many strips as fit, is decoded into a buffer of its own and handed out some rows at
+        a time, which fit a core's caches."""
         key = self._page
         tall = min(key.tilelength if key.is_tiled else key.rowsperstrip, key.imagelength)
         across = -(-key.imagewidth // key.tilewidth) if key.is_tiled else 1
@@ -89,7 +89,6 @@ class TiffReader(Reader):
         self._check(page, planes * down * across)
         row_bytes = key.nbytes // key.imagelength
         few, step = max(1, BAND_BYTES // row_bytes), max(1, BAND_BYTES // (tall * row_bytes))
-        buffer = np.empty((min(step * tall, key.imagelength), key.imagewidth, key.samplesperpixel), key.dtype)
         for first in range(0, down, step):
             rows = range(first, min(first + step, down))
             indices = [
@@ -101,13 +100,14 @@ class TiffReader(Reader):
                 band = (
                     segment[0, : end - top, : key.imagewidth]
                     if segment is not None
-                    else np.zeros_like(buffer[: end - top])
+                    else np.zeros((end - top, key.imagewidth, key.samplesperpixel), key.dtype)
                 )
                 yield top, band
                 continue
+            buffer = np.empty((end - top, key.imagewidth, key.samplesperpixel), key.dtype)
             self._decode(page, indices, top, buffer)
             for y in range(top, end, few):
-                yield y, buffer[y - top : min(y + few, end) - top].copy()
+                yield y, buffer[y - top : y + few - top]
 
     def _decode(self, page: tifffile.TiffPage, indices: list[int], top: int, buffer: np.ndarray) -> None:
         """Puts segments where they belong in a buffer (h, W, samples) that begins at row `top`."""

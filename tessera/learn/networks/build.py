@@ -42,7 +42,10 @@ _WAYS_OUT = {  # by what smp or timm say
 
 
 class Segmenter(nn.Module):
-    """Windows (B, slices·channels, H, W) uint8 → logits (B, classes, H, W); H and W as `Model.multiple` says."""
+    """Windows (B, slices·channels, H, W) uint8 → logits (B, classes, H, W); H and W as `Model.multiple` says.
+
+    With an auxiliary head, training mode returns its logits (B, classes) as well, evaluation mode drops them.
+    """
 
     def __init__(self, network: nn.Module, mean: tuple[float, ...], std: tuple[float, ...], slices: int):
         super().__init__()
@@ -51,9 +54,10 @@ class Segmenter(nn.Module):
             values = torch.tensor(values).repeat(slices).view(1, -1, 1, 1) * 255
             self.register_buffer(name, values, persistent=False)
 
-    def forward(self, windows: torch.Tensor) -> torch.Tensor:
+    def forward(self, windows: torch.Tensor) -> torch.Tensor | tuple[torch.Tensor, torch.Tensor]:
         normalised = (windows.float() - self.mean) / self.std
-        return self.network(normalised.contiguous(memory_format=torch.channels_last))
+        predicted = self.network(normalised.contiguous(memory_format=torch.channels_last))
+        return predicted[0] if isinstance(predicted, tuple) and not self.training else predicted
 
 
 def build_network(model: "Model", channels: int, classes: int, pretrained: bool) -> Segmenter:
@@ -81,6 +85,8 @@ def _decoder_on_encoder(
     if model.decoder not in DECODERS:
         raise InputError(f"decoder {model.decoder!r} is not known; there are {', '.join(DECODERS)}")
     arguments |= {"encoder_weights": weights, "in_channels": channels, "classes": classes, **model.network_arguments}
+    if model.auxiliary:  # smp's own classifier on the encoder's last map
+        arguments["aux_params"] = {"classes": classes}
     pair = f"decoder {model.decoder} × encoder {model.encoder}"
     try:
         network = DECODERS[model.decoder](model.encoder, **arguments)

@@ -66,8 +66,8 @@ def test_every_decoder_trains_on_as_few_images_as_params_let_it(model: Build, de
     if least > 1:
         with pytest.raises(ValueError, match="more than 1 value per channel"):
             _shapes(network, 1, 3, 128, 128)
-        with pytest.raises(ValueError, match=f"batch must be at least 2 with decoder {decoder}"):
-            model(decoder=decoder, batch=1, size=128)
+        with pytest.raises(ValueError, match=f"at least 2 with decoder {decoder}"):
+            model(decoder=decoder, batch=2, accumulate=2, size=128)
 
 
 @pytest.mark.parametrize(
