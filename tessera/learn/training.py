@@ -70,8 +70,9 @@ class Training:
             run.restore(saved)
         keeper = Keeper(state, self.machine.save_seconds, run.state)
         setup = Setup(
-            build_loss(self.model.loss, self.model.auxiliary), self.device, self.amp, self.model.clip, clock.note
-        )
+            build_loss(self.model.loss, self.model.auxiliary), self.device, self.amp, self.model.clip, clock.note,
+            self.model.least_batch,
+        )  # fmt: skip
         loader = Loader(items, self.task, batch, self.machine.workers, self.pinned)
         positive = (train.positive_fraction > 0).to_numpy()
 
