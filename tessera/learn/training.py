@@ -91,7 +91,7 @@ class Training:
                 if row["epoch"] % self.model.validate_every == 0 or row["epoch"] == self.model.epochs:
                     row["score"] = self._score(run, scored, keeper)
                 run.end_epoch(row)
-                keeper.save() if run.finished(self.model.epochs) else keeper.after_epoch()
+                keeper.after_epoch(last=run.finished(self.model.epochs))
                 clock.say(row)
         return run
 
@@ -105,13 +105,15 @@ class Training:
         schedule = build_schedule(self.model.schedule, optimiser, steps, self.model.warmup)
         scaler = torch.amp.GradScaler(self.device.type, enabled=self.amp == "fp16")
         sums = Sums(lambda item: _place(train, item), every=UNREAD if cuda else 1)
-        return Run(network, ema, optimiser, schedule, scaler, sums, Kept(self.model), pieces=self.model.accumulate)
+        kept = Kept(self.model.keep, self.model.keep_epochs, self.model.patience)
+        return Run(network, ema, optimiser, schedule, scaler, sums, pieces=self.model.accumulate, kept=kept)
 
     def _seed(self, epoch: int) -> int:
         return np.random.SeedSequence([self.model.seed, epoch]).generate_state(1)[0].item()
 
     def _score(self, run: Run, scored: Windows, keeper: Keeper) -> float:
-        batches = keeper.watching(each_once(scored, self.model.batch, self.machine.workers, self.pinned))
+        batch = -(-self.model.batch // run.pieces)  # what is known to fit
+        batches = keeper.watching(each_once(scored, batch, self.machine.workers, self.pinned))
         counts = validate(run.ema.network, batches, self.task, self.device, self.amp)
         return FScore("pooled", empty=1.0).of(counts)
 
