@@ -103,7 +103,9 @@ def _gradients_that_fit(run: Run, batch: Batch, setup: Setup) -> torch.Tensor:
             return _gradients(run, batch, setup)
         except torch.cuda.OutOfMemoryError:  # what it holds is freed when this block is left
             if run.pieces >= most:
-                images = "one image" if setup.least_batch == 1 else f"{setup.least_batch} images, which it needs at once"
+                images = (
+                    "one image" if setup.least_batch == 1 else f"{setup.least_batch} images, which it needs at once"
+                )
                 raise InputError(
                     f"the GPU's memory does not hold the training of {images}: lower size, take a smaller encoder, "
                     "or amp: bf16"
