@@ -23,10 +23,10 @@ SIZE = 64  # px
 SWIN = "tu-swin_tiny_patch4_window7_224"
 SMALL_SWIN = {"embed_dim": 24, "depths": [2, 2, 2, 2], "num_heads": [1, 2, 4, 8]}  # in a twentieth of the time
 CHANGES = {
-    "epochs": 40,
+    "epochs": 80,
     "patches": 4,
     "batch": 4,
-    "validate_every": 40,
+    "validate_every": 80,
     "ema": 0,
     "augment": {"flip": False, "rot90": False},
 }

@@ -92,16 +92,7 @@ def _decoder_on_encoder(
         network = DECODERS[model.decoder](model.encoder, **arguments)
     except OSError as error:  # of the hub: no network, no such file
         raise InputError(_no_weights(model.encoder, error)) from None
-    except (
-        AssertionError,
-        AttributeError,
-        IndexError,
-        KeyError,
-        NotImplementedError,
-        RuntimeError,
-        TypeError,
-        ValueError,
-    ) as error:
+    except (AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
         way = next((f": {way}" for said, way in _WAYS_OUT.items() if said in str(error)), "")
         raise InputError(f"{pair} cannot be built{way} ({error})") from None
     if 32 % network.encoder.output_stride:

@@ -143,7 +143,7 @@ def test_what_params_say_wins(model: Build) -> None:
         ({"decoder": "DPT", "encoder": "tu-vit_small_patch14_dinov2"}, ["patches of 14 px", "8, 16 or 32"]),
         ({"decoder": "Unet", "encoder": "tu-vit_small_patch16_224"}, ["goes with decoder DPT alone"]),
         ({"decoder": "DeepLabV3Plus", "encoder": SWIN}, [f"DeepLabV3Plus × encoder {SWIN}", "take Unet, FPN, UPerNet"]),
-        ({"decoder": "PAN", "encoder": "tu-maxvit_nano_rw_256"}, ["PAN × encoder tu-maxvit", "convolutional encoder"]),
+        ({"decoder": "PAN", "encoder": "tu-maxvit_nano_rw_256", "size": 128}, ["PAN × encoder tu-maxvit", "convolutional encoder"]),
         ({"decoder": "UnetPlusPlus", "encoder": "mit_b0"}, ["UnetPlusPlus × encoder mit_b0", "take Unet, FPN"]),
         ({"decoder": "Linknet", "encoder": "mit_b0"}, ["Linknet × encoder mit_b0", "or another encoder"]),
     ],
