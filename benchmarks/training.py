@@ -28,7 +28,7 @@ from tessera.data.pixels import PixelStore, create_image
 from tessera.learn.ema import Ema
 from tessera.learn.loop import Batch, Setup, train_epoch
 from tessera.learn.losses.build import build_loss
-from tessera.learn.networks import build_network
+from tessera.learn.networks.build import build_network
 from tessera.learn.progress import Clock
 from tessera.learn.resume import Keeper
 from tessera.learn.run import Run

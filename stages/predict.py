@@ -8,7 +8,7 @@ from tessera.data.manifest import read_manifest
 from tessera.data.parts import whole_images
 from tessera.data.pixels import PixelStore
 from tessera.learn.checkpoints import digest_of, load_checkpoint
-from tessera.learn.networks import build_network
+from tessera.learn.networks.build import build_network
 from tessera.learn.precision import autocast
 from tessera.params.load import load_params
 from tessera.predict.predictor import Predictor

@@ -13,6 +13,7 @@ from tessera.data.parts import read_folds
 from tessera.data.pixels import PixelStore
 from tessera.learn.checkpoints import save_checkpoint
 from tessera.learn.lock import locked
+from tessera.learn.networks.licences import licence_of
 from tessera.learn.placing import place_training
 from tessera.learn.progress import Clock
 from tessera.learn.record import describe, describe_seen
@@ -38,6 +39,7 @@ def train(model: str, fold: int) -> None:
     )
     said = describe_seen(windows[kept], manifest) | {
         "model": model, "fold": fold, "params": section.model_dump(), "amp": params.train.amp, "data_digest": store.digest,
+        "licence": licence_of(section),
         "selected_on_validation": section.selected_on_validation,
     }  # fmt: skip
     scratch = SCRATCH / f"{model}-{fold}-{run_key(said)}"

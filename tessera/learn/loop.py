@@ -43,6 +43,7 @@ class Setup(NamedTuple):
     amp: str
     clip: float | None  # gradient norm
     note: Callable[[str], None]  # says a line to the person
+    least_batch: int = 1  # images that the network trains on at once
 
 
 def train_epoch(run: Run, batches: Iterable[Batch], setup: Setup, after_step: Callable[[], None]) -> dict:
@@ -96,16 +97,20 @@ def _gradients(run: Run, batch: Batch, setup: Setup) -> torch.Tensor:
 
 def _gradients_that_fit(run: Run, batch: Batch, setup: Setup) -> torch.Tensor:
     """`_gradients`; out of GPU memory, once more with micro-batches of half the size, and so from then on."""
+    most = max(1, len(batch.items) // setup.least_batch)
     while True:
         try:
             return _gradients(run, batch, setup)
         except torch.cuda.OutOfMemoryError:  # what it holds is freed when this block is left
-            if run.pieces >= len(batch.items):
+            if run.pieces >= most:
+                images = (
+                    "one image" if setup.least_batch == 1 else f"{setup.least_batch} images, which it needs at once"
+                )
                 raise InputError(
-                    "the GPU's memory does not hold the training of one image: lower size, take a smaller encoder, "
+                    f"the GPU's memory does not hold the training of {images}: lower size, take a smaller encoder, "
                     "or amp: bf16"
                 ) from None
-        run.pieces = min(2 * run.pieces, len(batch.items))
+        run.pieces = min(2 * run.pieces, most)
         run.optimiser.zero_grad(set_to_none=True)
         torch.cuda.empty_cache()
         setup.note(_halved(run, len(batch.items)))

@@ -16,7 +16,7 @@ from tessera.learn.kept import Kept
 from tessera.learn.loading import Loader, each_once
 from tessera.learn.loop import Setup, train_epoch, validate
 from tessera.learn.losses.build import build_loss
-from tessera.learn.networks import build_network
+from tessera.learn.networks.build import build_network
 from tessera.learn.optimiser import build_optimiser, set_training
 from tessera.learn.placing import place_scored
 from tessera.learn.progress import Clock
@@ -71,8 +71,9 @@ class Training:
             run.restore(saved)
         keeper = Keeper(state, self.machine.save_seconds, run.state)
         setup = Setup(
-            build_loss(self.model.loss, self.model.auxiliary), self.device, self.amp, self.model.clip, clock.note
-        )
+            build_loss(self.model.loss, self.model.auxiliary), self.device, self.amp, self.model.clip, clock.note,
+            self.model.least_batch,
+        )  # fmt: skip
         loader = Loader(items, self.task, batch, self.machine.workers, self.pinned)
 
         def after_step() -> None:

@@ -58,6 +58,12 @@ class Params(Section):
         if self.tile.min_saturated and self.data.channels != "rgb":
             raise ValueError(f"tile.min_saturated needs data.channels rgb, which is {self.data.channels}")
         for name, model in self.models.items():
+            if self.predict.window % model.multiple or (model.one_size and self.predict.window != model.size):
+                takes = f"{model.size} px alone" if model.one_size else f"multiples of {model.multiple} px"
+                raise ValueError(
+                    f"predict.window = {self.predict.window}: models.{name}, decoder {model.decoder} × encoder "
+                    f"{model.encoder}, takes windows of {takes}; change predict.window, or the network"
+                )
             if self.data.labels == "volume" and model.planes != ["xy"]:
                 raise ValueError(
                     f"models.{name}: planes {model.planes} need labels in depth; with data.labels volume give planes: [xy]"

@@ -1,10 +1,12 @@
 """`models.<name>:` a network, what it reads and how it is trained."""
 
 import math
+import re
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from tessera.params.encoders import arguments_for, least_batch, multiple_of, takes_one_size
 from tessera.params.loss import Auxiliary, Loss
 from tessera.params.section import Section, Seed, Share, later, unique
 
@@ -24,11 +26,22 @@ class Augment(Section):
     saturation: float = Field(ge=0, le=127, default=0)  # ± of 255, RGB alone
 
 
+def _weights(value: object) -> object:
+    digest = value.get("sha256") if isinstance(value, dict) and set(value) == {"file", "sha256"} else ""
+    if value is None or isinstance(value, str) or re.fullmatch("[0-9a-f]{64}", str(digest)):
+        return value
+    raise ValueError("must be imagenet, null, a file, or {file: <file>, sha256: <its 64 hexadecimal digits>}")
+
+
 class Model(Section):
     decoder: str
     encoder: str
-    weights: str | None = None  # imagenet, null for random, or a local file (DVC tracks its name, not its content)
+    weights: Annotated[str | dict[str, str] | None, BeforeValidator(_weights)] = (
+        None  # imagenet, null for random, a local file (DVC tracks its name, not its content), or {file, sha256}
+    )
     arguments: dict[str, object] = {}  # further arguments of the smp class
+    params_max: int | None = later(None, ge=1)  # a network of more parameters is refused
+    allow_noncommercial: bool = later(True)  # false refuses encoders whose licence does not allow commercial use
     size: int = Field(ge=32)  # training window, working px
     slices: int = Field(ge=1, default=1)  # 2.5D depth
     step: int = Field(ge=1, default=1)  # slices between those of the stack
@@ -72,12 +85,15 @@ class Model(Section):
 
     @model_validator(mode="after")
     def _contradictions(self) -> "Model":
-        if self.size % 32:
-            raise ValueError(f"size must be a multiple of 32, got {self.size}; next is {-(-self.size // 32) * 32}")
+        if self.size % (multiple := multiple_of(self.decoder)):
+            nearest = -(-self.size // multiple) * multiple
+            raise ValueError(f"size must be a multiple of {multiple}, got {self.size}; next is {nearest}")
         if self.slices % 2 == 0:
             raise ValueError(f"slices must be odd, so that the middle one is predicted; got {self.slices}")
         if self.planes[:1] != ["xy"]:
             raise ValueError(f"planes must begin with xy, in which training is scored; got {self.planes}")
+        if self.one_size and self.network_arguments["img_size"] != self.size:
+            raise ValueError(f"arguments.img_size must be size, which is {self.size}, or be left out")
         first, end = self.depths or (0, math.inf)
         if first >= end:
             raise ValueError(f"depths must rise, got {self.depths}; the last one is not read")
@@ -95,6 +111,12 @@ class Model(Section):
             raise ValueError(f"freeze {self.freeze} leaves none of the {self.epochs} epochs to the encoder")
         if self.batch % self.accumulate:
             raise ValueError(f"accumulate must divide batch into equal parts, got {self.batch} / {self.accumulate}")
+        if self.batch // self.accumulate < self.least_batch:
+            raise ValueError(
+                f"batch / accumulate must be at least {self.least_batch} with decoder {self.decoder}, which normalises a "
+                f"map of one px over the images; it is {self.batch // self.accumulate}; decoders Unet, FPN and Segformer "
+                "take single images"
+            )
         if self.slices > 1 and (self.augment.hue or self.augment.saturation):
             raise ValueError("augment.hue and augment.saturation change single RGB images, slices must be 1")
         return self
@@ -108,3 +130,34 @@ class Model(Section):
     def half_depth(self) -> int:
         """Slices that the 2.5D stack reaches to each side of its middle one."""
         return self.slices // 2 * self.step
+
+    @property
+    def network_arguments(self) -> dict[str, object]:
+        """`arguments`, and those that the encoder needs in order to run."""
+        return arguments_for(self.encoder, self.size) | self.arguments
+
+    @property
+    def one_size(self) -> bool:
+        """Whether the network takes windows of `size` alone."""
+        return takes_one_size(self.network_arguments)
+
+    @property
+    def multiple(self) -> int:
+        """Px of which a window's height and width are multiples."""
+        return self.size if self.one_size else multiple_of(self.decoder)
+
+    @property
+    def least_batch(self) -> int:
+        """The fewest images that the network trains on at once."""
+        return least_batch(self.decoder)
+
+    @property
+    def weights_file(self) -> str | None:
+        """The local file of weights, where they come from one."""
+        file = self.weights["file"] if isinstance(self.weights, dict) else self.weights
+        return None if file == "imagenet" else file
+
+    @property
+    def weights_sha256(self) -> str | None:
+        """The digest that `weights` promises of its file."""
+        return self.weights["sha256"] if isinstance(self.weights, dict) else None

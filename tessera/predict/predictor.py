@@ -11,7 +11,6 @@ from torch import nn
 from tessera.data.pixels import PixelStore
 from tessera.data.stacks import Stack
 from tessera.data.zooming import resize
-from tessera.learn.networks import MULTIPLE
 from tessera.predict.views import turn
 from tessera.predict.windows import Plan, Stitcher, pad, plan_windows
 from tessera.tasks import Binary
@@ -49,7 +48,7 @@ class Predictor(NamedTuple):
         height, width = min(y + rows + context, plane[0]) - top, min(x + columns + context, plane[1]) - left
         inside = np.s_[:, y - top : y - top + rows, x - left : x - left + columns]
         seen = tuple(max(1, round(side / self.model.zoom)) for side in (height, width))
-        plan = plan_windows(*seen, self.predict.window, self.predict.overlap, MULTIPLE)
+        plan = plan_windows(*seen, self.predict.window, self.predict.overlap, self.model.multiple)
         stack = Stack.of(self.model)
         for z in range(z0, z1):
             if not stack.shows(depth, z):

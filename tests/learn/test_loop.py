@@ -95,6 +95,16 @@ def test_one_image_that_does_not_fit_is_an_error() -> None:
         _train(_run(Network(room=0)), _batches())
 
 
+def test_micro_batches_keep_the_images_that_the_network_needs_at_once() -> None:
+    notes: list[str] = []
+    setup = Setup(build_loss(Loss(bce=1.0)), CPU, "none", None, notes.append, least_batch=2)
+    small, smaller = _run(Network(room=2)), _run(Network(room=1))
+    train_epoch(small, _batches(), setup, lambda: None)
+    assert small.network.seen == [6, 3, 2, 2, 2]
+    with pytest.raises(InputError, match="does not hold the training of 2 images, which it needs at once"):
+        train_epoch(smaller, _batches(), setup, lambda: None)
+
+
 def test_no_other_error_is_caught() -> None:
     class Broken(Network):
         def forward(self, windows: torch.Tensor) -> torch.Tensor:
