@@ -20,6 +20,7 @@ from tessera.learn.dataset import Shape, covered
 from tessera.learn.lock import locked
 from tessera.learn.progress import Clock
 from tessera.learn.resume import run_key
+from tessera.learn.sampling import with_kinds
 from tessera.learn.training import Training
 from tessera.params.load import Params, load_params
 from tessera.tasks import build_task
@@ -32,7 +33,7 @@ def main() -> None:
     name, fold, size = params.train.models[0], params.fold.run[0], params.tile.size
     model, buffer = params.models[name], params.fold.buffer
     store, parts, manifest = PixelStore(paths.TILES), read_folds(paths.FOLDS), read_manifest(paths.MANIFEST, "train")
-    patches = place_patches(pd.read_parquet(paths.PATCHES), size, store, manifest)
+    patches = with_kinds(place_patches(pd.read_parquet(paths.PATCHES), size, store, manifest), manifest, model)
 
     windows = in_original_px(covered(patches, size, Shape.of(model), store), store, manifest)
     grouped = training_patches(patches, windows, parts, fold, buffer, model.half_depth)
@@ -64,7 +65,8 @@ def _score(
 ) -> float:
     """The held-out score after the last epoch; killed, a later run goes on from where it was."""
     name = params.train.models[0]
-    model, task = params.models[name], build_task(params.data.task, params.data.classes)
+    model = params.models[name]
+    task = build_task(params.data.task, params.data.classes, store.flip_pairs)
     training = Training(model, task, params.train.amp, machine.here())
     key = run_key(split, model.model_dump(), params.train.amp, store.digest, patches.to_csv(), held_out.to_csv())
     channels, clock = int(manifest.channels.iloc[0]), Clock(f"{name} {split}", model.epochs)

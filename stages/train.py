@@ -17,6 +17,7 @@ from tessera.learn.lock import locked
 from tessera.learn.progress import Clock
 from tessera.learn.record import describe, describe_seen
 from tessera.learn.resume import run_key
+from tessera.learn.sampling import with_kinds
 from tessera.learn.training import Training
 from tessera.params.load import load_params
 from tessera.tasks import build_task
@@ -34,6 +35,7 @@ def train(model: str, fold: int) -> None:
     section = params.models[model]
     store, parts, manifest = PixelStore(paths.TILES), read_folds(paths.FOLDS), read_manifest(paths.MANIFEST, "train")
     patches = place_patches(pd.read_parquet(paths.PATCHES), params.tile.size, store, manifest)
+    patches = with_kinds(patches, manifest, section)
     windows = in_original_px(covered(patches, params.tile.size, Shape.of(section), store), store, manifest)
     kept = training_patches(patches, windows, parts, fold, params.fold.buffer, section.half_depth)
     check_windows(windows[kept], parts, fold, params.fold.buffer)
@@ -43,7 +45,7 @@ def train(model: str, fold: int) -> None:
     }  # fmt: skip
     scratch = SCRATCH / f"{model}-{fold}-{run_key(said)}"
 
-    here, task = machine.here(), build_task(params.data.task, params.data.classes)
+    here, task = machine.here(), build_task(params.data.task, params.data.classes, store.flip_pairs)
     training = Training(section, task, params.train.amp, here)
     clock = Clock(f"{model} fold {fold}", section.epochs)
     held_out = in_working_px(parts[parts.fold == fold], store, manifest)

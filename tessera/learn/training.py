@@ -9,18 +9,20 @@ import torch
 
 from tessera.data.boxes import in_label_slices
 from tessera.data.pixels import PixelStore
-from tessera.learn.augmentations import build_augmentation
-from tessera.learn.dataset import Shape, Windows, draw_epoch, windows_of
+from tessera.learn.augmentations.build import build_augmentation
+from tessera.learn.dataset import Shape, Windows, windows_of
 from tessera.learn.ema import Ema
 from tessera.learn.kept import Kept
 from tessera.learn.loading import Loader, each_once
 from tessera.learn.loop import Setup, train_epoch, validate
 from tessera.learn.losses.build import build_loss
+from tessera.learn.mixing import build_mixing
 from tessera.learn.networks import build_network
 from tessera.learn.optimiser import build_optimiser, set_training
 from tessera.learn.progress import Clock
 from tessera.learn.resume import Keeper, load_state
 from tessera.learn.run import Run
+from tessera.learn.sampling import draw_epoch
 from tessera.learn.schedules import build_schedule
 from tessera.learn.sums import Sums
 from tessera.machine import Machine
@@ -58,8 +60,9 @@ class Training:
         Raises KeyboardInterrupt once it is saved what SIGTERM or SIGINT ended; InputError for a loss that is not
         finite, a state that cannot be saved, a GPU that is too small.
         """
+        augmentation = build_augmentation(self.model, channels, self.task)
         torch.manual_seed(self.model.seed)
-        items = Windows(store, train, patch_size, self.shape, build_augmentation(self.model.augment), self.model.seed)
+        items = Windows(store, train, patch_size, self.shape, augmentation, self.model.seed)
         span = self.shape.span
         scored = Windows(store, windows_of(in_label_slices(held_out, store), span), span, self.shape)
         count = self.model.patches or len(items)
@@ -69,11 +72,9 @@ class Training:
         if saved := load_state(state, clock.note):
             run.restore(saved)
         keeper = Keeper(state, self.machine.save_seconds, run.state)
-        setup = Setup(
-            build_loss(self.model.loss, self.model.auxiliary), self.device, self.amp, self.model.clip, clock.note
-        )
+        loss, mixing = build_loss(self.model.loss, self.model.auxiliary), build_mixing(self.model.mix)
+        setup = Setup(loss, mixing, self.model.seed, self.device, self.amp, self.model.clip, clock.note)
         loader = Loader(items, self.task, batch, self.machine.workers, self.pinned)
-        positive = (train.positive_fraction > 0).to_numpy()
 
         def after_step() -> None:
             clock.step()
@@ -84,7 +85,7 @@ class Training:
             while not run.finished(self.model.epochs):
                 run.begin_epoch(self._seed(run.epoch))
                 set_training(run.network, self.model, run.epoch)
-                order = draw_epoch(positive, self.model.patches, self.model.positive_share, self.model.seed, run.epoch)
+                order = draw_epoch(train, self.model, run.epoch)
                 row = train_epoch(run, loader.epoch(run.epoch, order, run.step), setup, after_step)
                 row = {"epoch": run.epoch + 1, "lr": run.schedule.get_last_lr()[0], **row, "score": None}
                 if row["epoch"] % self.model.validate_every == 0 or row["epoch"] == self.model.epochs:
