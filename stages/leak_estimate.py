@@ -62,7 +62,8 @@ def _score(
 ) -> float:
     """The held-out score after the last epoch; killed, a later run goes on from where it was."""
     name = params.train.models[0]
-    model, task = params.models[name], build_task(params.data.task, params.data.classes)
+    model = params.models[name]
+    task = build_task(params.data.task, params.data.classes, store.flip_pairs)
     training = Training(model, task, params.train.amp, machine.here())
     key = run_key(split, model.model_dump(), params.train.amp, store.digest, patches.to_csv(), held_out.to_csv())
     channels, clock = int(manifest.channels.iloc[0]), Clock(f"{name} {split}", model.epochs)

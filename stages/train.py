@@ -44,7 +44,7 @@ def train(model: str, fold: int) -> None:
     }  # fmt: skip
     scratch = SCRATCH / f"{model}-{fold}-{run_key(said)}"
 
-    here, task = machine.here(), build_task(params.data.task, params.data.classes)
+    here, task = machine.here(), build_task(params.data.task, params.data.classes, store.flip_pairs)
     training = Training(section, task, params.train.amp, here)
     clock = Clock(f"{model} fold {fold}", section.epochs)
     held_out = in_working_px(parts[parts.fold == fold], store, manifest)

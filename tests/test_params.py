@@ -1,4 +1,5 @@
 import copy
+import json
 from pathlib import Path
 
 import pytest
@@ -151,6 +152,29 @@ WRONG = [
     ({"models.unet_2d.auxiliary": {"empties": 1}}, ["models.unet_2d.auxiliary.empties", "did you mean 'empty'"]),
     ({"models.unet_2d.augment": {"saturation": 10}}, ["models.unet_2d", "saturation", "rgb"]),  # the data are grey
     ({"data.channels": "rgb", "models.unet_25d.augment": {"hue": 10}}, ["models.unet_25d", "hue", "slices"]),
+    ({"models.unet_2d.augment": "medum"}, ["models.unet_2d.augment = 'medum'", "no list", "light, medium, heavy, stain"]),
+    ({"models.unet_2d.augment": ["light", {"nam": "Blur"}]}, ["unet_2d.augment", "{name: <albumentations", "{'nam': 'Blur'}"]),
+    ({"models.unet_2d.augment": [{"name": "Blur", "p": 2}]}, ["unet_2d.augment", "Blur: p is a probability", "got 2"]),
+    ({"models.unet_2d.augment": [{"name": "OneOf", "transforms": ["dark"]}]}, ["unet_2d.augment", "'dark' is no list"]),
+    ({"models.unet_2d.augment": [{"name": "OneOf", "transforms": "light"}]}, ["transforms is a list of entries"]),
+    ({"models.unet_2d.augment": 3}, ["models.unet_2d.augment = 3", "dictionary"]),
+    ({"models.unet_2d.augment": ["light", "stain"]}, ["models.unet_2d.augment: stain need data.channels rgb, which is grey"]),
+    ({"models.unet_2d.augment": [{"name": "OneOf", "transforms": [{"name": "ToSepia"}]}]}, ["augment: ToSepia need", "rgb"]),
+    ({"data.channels": "rgb", "models.unet_25d.augment": ["stain"]}, ["unet_25d", "augment: stain", "slices must be 1, got 3"]),
+    ({"models.unet_25d.augment": [{"name": "CLAHE"}]}, ["unet_25d", "augment: CLAHE", "slices must be 1, got 3"]),
+    ({"models.unet_2d.augment": "volume"}, ["unet_2d", "augment: volume change 2.5D stacks", "slices must be above 1"]),
+    ({"models.unet_2d.mix": {"mixup": 0.7, "cutmix": 0.5}}, ["models.unet_2d.mix", "sum", "1.2"]),
+    ({"models.unet_2d.mix": {"mixap": 0.7}}, ["models.unet_2d.mix.mixap", "did you mean 'mixup'"]),
+    ({"models.unet_2d.mix": {"mixup": 0.7}, "models.unet_2d.batch": 1}, ["unet_2d", "mix", "batch must be above 1"]),
+    ({"models.unet_2d.positive_share": [0.9, 1.3]}, ["models.unet_2d.positive_share", "1.3", "less than or equal to 1"]),
+    ({"models.unet_2d.domain_weights": {"x": 2}}, ["models.unet_2d.domain_weights needs data.domain"]),
+    ({"models.unet_2d.balance": "class"}, ["models.unet_2d.balance class needs several classes", "positive_share"]),
+    ({"models.unet_2d.balance": "organ"}, ["models.unet_2d.balance = 'organ'", "'group'"]),
+    ({"models.unet_2d.balance": "stratum", "data.stratum": DELETE}, ["models.unet_2d.balance stratum needs data.stratum"]),
+    ({"models.unet_2d.balance": "group", "data.group": DELETE}, ["models.unet_2d.balance group needs data.group", "{group}"]),
+    ({"data.flip_pairs": [["vessel", "vessel"]]}, ["data", "flip_pairs swaps classes of a task multilabel"]),
+    ({"data.task": "multilabel", "data.classes": ["l", "r"], "data.flip_pairs": [["l", "x"]]}, ["flip_pairs names 'x'", "l, r"]),
+    ({"data.task": "multilabel", "data.classes": ["l", "r"], "data.flip_pairs": [["l", "l"]]}, ["pairs a class twice"]),
     ({"models.unet_2d.depths": [4, 4]}, ["models.unet_2d", "depths must rise", "(4, 4)"]),
     ({"models.unet_2d.depths": [2, 9], "models.unet_2d.centres": [3, 9]}, ["models.unet_2d", "within depths (2, 9)", "9"]),
     ({"models.unet_2d.centres": [3]}, ["models.unet_2d: centres need data.labels volume"]),
@@ -226,3 +250,27 @@ def test_masks_and_no_meta_are_enough() -> None:
         solution=None,
     )
     assert (data.group, data.positive, data.ignore) == (None, 1, None)
+
+
+RECORDED = {
+    "augment": {"flip": True, "rot90": True, "scale": 0.1, "rotate": 15.0, "brightness": 0.1, "contrast": 0.1,
+                "hue": 0.0, "saturation": 0.0},
+}  # fmt: skip
+
+
+def test_records_of_finished_trainings_stay_as_they_were() -> None:
+    said = load_params(SHIPPED).models["unet_2d"].model_dump()
+    assert said["augment"] == RECORDED["augment"]
+    assert said["positive_share"] == 0.7
+    assert not {"mix", "balance", "domain_weights"} & said.keys()
+
+
+@pytest.mark.parametrize(
+    ("augment", "said"),
+    [("medium", ["medium"]), (["light", {"name": "Blur", "p": 0.1}], ["light", {"name": "Blur", "p": 0.1}])],
+)
+def test_lists_are_recorded_as_they_are_written(tmp_path: Path, augment: object, said: list) -> None:
+    model = _load(tmp_path, {"models.unet_2d.augment": augment}).models["unet_2d"]
+    assert model.model_dump()["augment"] == said
+    assert type(model)(**model.model_dump()) == model
+    assert type(model)(**json.loads(model.model_dump_json())) == model

@@ -5,6 +5,7 @@ contiguous, not compressed, so that a window is read without decoding. `/<image_
 resolution where scale ≠ 1. Where one label stands for all depth, Z of labels and truth is 1.
 """
 
+import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -70,6 +71,11 @@ class PixelStore:
     def digest(self) -> str:
         """What the pixels were made from: manifest and tile params."""
         return self.file.attrs["digest"]
+
+    @property
+    def flip_pairs(self) -> list[list[str]]:
+        """The left and right classes of the labels: `data.flip_pairs`."""
+        return json.loads(self.file.attrs.get("flip_pairs", "[]"))
 
     def shape(self, image_id: str) -> tuple[int, int, int]:
         """(Z, H, W) at the working scale. Raises InputError: an unknown image, or one that has but one plane."""

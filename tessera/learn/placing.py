@@ -10,6 +10,7 @@ from tessera.data.parts import check_windows, place_patches, training_patches
 from tessera.data.pixels import PixelStore
 from tessera.errors import InputError
 from tessera.learn.dataset import Shape, covered, windows_of
+from tessera.learn.sampling import with_kinds
 
 if TYPE_CHECKING:
     from tessera.params.model import Model
@@ -39,7 +40,7 @@ def place_training(
     comes nearer than `buffer` to a part of the fold.
     """
     shape = Shape.of(model)
-    patches = place_patches(candidates, size, store, manifest)
+    patches = with_kinds(place_patches(candidates, size, store, manifest), manifest, model)
     patches = patches[shape.stack.shown(patches, store)].reset_index(drop=True)
     if patches.empty:
         raise InputError(f"no candidate patch lies within depths {model.depths} of the model: widen or drop them")

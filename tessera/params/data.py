@@ -27,6 +27,7 @@ class Data(Section):
     source: str
     task: Literal["binary", "multilabel"]
     classes: Annotated[list[Name], Field(min_length=1), AfterValidator(unique)]
+    flip_pairs: list[tuple[Name, Name]] = later([])  # left and right classes: a mirrored one is the other
     channels: Literal["grey", "rgb", "all"]
     train_images: str
     test_images: str | None = None
@@ -65,6 +66,13 @@ class Data(Section):
             raise ValueError("give exactly one of train_masks, train_rle and train_polygons")
         if (self.task == "binary") != (len(self.classes) == 1):
             raise ValueError(f"task binary goes with one class, multilabel with several; classes are {self.classes}")
+        paired = [name for pair in self.flip_pairs for name in pair]
+        if self.flip_pairs and self.task == "binary":
+            raise ValueError("flip_pairs swaps classes of a task multilabel; task is binary")
+        if strange := [name for name in paired if name not in self.classes]:
+            raise ValueError(f"flip_pairs names {strange[0]!r}; classes are {', '.join(self.classes)}")
+        if len(set(paired)) != len(paired):
+            raise ValueError(f"flip_pairs pairs a class twice: {self.flip_pairs}")
         if self.positive == self.ignore:
             raise ValueError(f"positive and ignore are both {self.positive}")
         if (self.mask_kind == "colour") != bool(self.colours):

@@ -12,6 +12,7 @@ import yaml
 from pydantic import ValidationError, model_validator
 
 from tessera.errors import InputError
+from tessera.params.agreement import check_agreement
 from tessera.params.data import Data
 from tessera.params.fold import Fold
 from tessera.params.model import Model
@@ -73,8 +74,7 @@ class Params(Section):
                     f"models.{name}: centres need data.labels volume; with labels of slices each one is predicted around "
                     "itself"
                 )
-            if self.data.channels == "grey" and (model.augment.hue or model.augment.saturation):
-                raise ValueError(f"models.{name}.augment: hue and saturation need data.channels rgb, which is grey")
+            check_agreement(name, model, self.data)
         return self
 
 

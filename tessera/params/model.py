@@ -6,24 +6,13 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from tessera.params.augment import OF_RGB, OF_RGB_OR_GREY, OF_STACKS, Augment, Augmenting, colours_in, names_in
 from tessera.params.encoders import arguments_for, least_batch, multiple_of, takes_one_size
 from tessera.params.loss import Auxiliary, Loss
+from tessera.params.mix import Mix
 from tessera.params.section import Section, Seed, Share, later, unique
 
 Depth = Annotated[int, Field(ge=0)]  # the number of a slice
-
-
-class Augment(Section):
-    """Ranges of random changes; 0 turns one off."""
-
-    flip: bool = True
-    rot90: bool = True
-    scale: float = Field(ge=0, lt=1, default=0)  # ± share of the size
-    rotate: float = Field(ge=0, le=180, default=0)  # ± degrees
-    brightness: Share = 0  # ± share of the range
-    contrast: Share = 0
-    hue: float = Field(ge=0, le=90, default=0)  # ± OpenCV degrees, RGB alone
-    saturation: float = Field(ge=0, le=127, default=0)  # ± of 255, RGB alone
 
 
 def _weights(value: object) -> object:
@@ -62,7 +51,9 @@ class Model(Section):
     patches: int | None = Field(ge=1, default=None)  # drawn an epoch; null is as many as there are
     batch: int = Field(ge=1)
     accumulate: int = later(1, ge=1)  # micro-batches of a step, one after the other; it still sees `batch` windows
-    positive_share: Share | None = None  # of the drawn patches; null is as indexed
+    positive_share: Share | tuple[Share, Share] | None = None  # of the drawn; [first, last epoch]; null is as indexed
+    domain_weights: dict[str, Annotated[float, Field(gt=0)]] = later({})  # how often its patches come; others: 1
+    balance: Literal["class", "group", "stratum"] | None = later(None)  # each comes as often as the others
     lr: float = Field(gt=0)
     encoder_lr: float = later(1.0, gt=0)  # factor on the encoder's learning rate
     layer_decay: float = later(1.0, gt=0, le=1)  # a further factor for each of the encoder's levels below the deepest
@@ -76,7 +67,8 @@ class Model(Section):
     ema: Share = 0  # decay a step; 0 is off
     loss: Loss
     auxiliary: Auxiliary | None = later(None)
-    augment: Augment = Augment()
+    augment: Augmenting = Augment()  # ranges, a name or a list
+    mix: Mix = later(Mix())
     keep: Literal["last", "best", "mean_of_best", "mean_of_last"] = "last"  # epochs; mean_of_last is SWA
     keep_epochs: int | None = later(None, ge=2)  # how many a mean is of
     validate_every: int = Field(ge=1, default=1)  # epochs; the last one is always scored
@@ -117,8 +109,12 @@ class Model(Section):
                 f"map of one px over the images; it is {self.batch // self.accumulate}; decoders Unet, FPN and Segformer "
                 "take single images"
             )
-        if self.slices > 1 and (self.augment.hue or self.augment.saturation):
-            raise ValueError("augment.hue and augment.saturation change single RGB images, slices must be 1")
+        if self.slices > 1 and (colours := colours_in(self.augment, OF_RGB | OF_RGB_OR_GREY)):
+            raise ValueError(f"augment: {colours} change single RGB images, slices must be 1, got {self.slices}")
+        if self.slices == 1 and (stacked := ", ".join(OF_STACKS.intersection(names_in(self.augment)))):
+            raise ValueError(f"augment: {stacked} change 2.5D stacks, slices must be above 1")
+        if self.mix != Mix() and self.batch == 1:
+            raise ValueError("mix makes windows of two of a batch, batch must be above 1")
         return self
 
     @property

@@ -60,6 +60,15 @@ def test_the_digest_changes_with_files_and_params(competition: Competition, tmp_
     assert len(set(digests)) == 3
 
 
+def test_the_store_knows_left_and_right(competition: Competition, tmp_path: Path) -> None:
+    data = competition("volumes")
+    plain = _tiles(data, tmp_path / "one.h5")[0]
+    paired = _tiles(data.model_copy(update={"flip_pairs": [("l", "r")]}), tmp_path / "two.h5")[0]
+    assert (plain.flip_pairs, paired.flip_pairs) == ([], [["l", "r"]])
+    assert "flip_pairs" not in plain.file.attrs, "files of data without pairs stay as they were"
+    assert plain.digest != paired.digest, "who trains on it trains again"
+
+
 def test_pixels_are_the_images_brought_to_8_bit_by_the_whole_volume(competition: Competition, tmp_path: Path) -> None:
     data = competition("volumes")
     store, _ = _tiles(data, tmp_path / "t.h5")

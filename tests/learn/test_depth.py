@@ -55,7 +55,9 @@ def test_labels_of_slices_stay_within_the_depths(store: PixelStore) -> None:
 def test_patches_outside_the_depths_do_not_train(store: PixelStore, model: Callable[..., Model]) -> None:
     rows = [(name, z, 16, 16, 1.0, 0.5) for name, depth in (("s", DEPTH), ("v", 1)) for z in range(depth)]
     candidates = pd.DataFrame(rows, columns=["image_id", "z", "y", "x", "valid_fraction", "positive_fraction"])
-    manifest = pd.DataFrame({"image_id": ["s", "v"], "height": 64, "width": 64, "depth": DEPTH})
+    manifest = pd.DataFrame({"image_id": ["s", "v"], "height": 64, "width": 64, "depth": DEPTH}).assign(
+        group="", stratum="", domain=""
+    )
     parts = whole_images(manifest).assign(fold=1)
 
     def placed(**changes: object) -> Placed:

@@ -9,14 +9,17 @@ import pytest
 from tessera.data.pixels import PixelStore
 from tessera.data.stacks import Stack
 from tessera.errors import InputError
-from tessera.learn.augmentations import build_augmentation
+from tessera.learn.augmentations.build import build_augmentation
 from tessera.learn.dataset import Shape, Windows
 from tessera.learn.first_batch import COLOURS, GAP, ROWS, SIDE, write_first_batch
-from tessera.params.model import Augment
+from tessera.params.model import Model
+from tessera.tasks import Binary
 
 
 @pytest.fixture
-def windows(pixel_store: Callable[..., PixelStore]) -> Callable[[int], tuple[Windows, Windows]]:
+def windows(
+    pixel_store: Callable[..., PixelStore], model: Callable[..., Model]
+) -> Callable[[int], tuple[Windows, Windows]]:
     """The same patches of a volume whose slices are 0, 100 and 200, without and with augmentation."""
 
     def build(channels: int) -> tuple[Windows, Windows]:
@@ -26,7 +29,8 @@ def windows(pixel_store: Callable[..., PixelStore]) -> Callable[[int], tuple[Win
         store = pixel_store({"v": pixels}, {"v": labels})
         patches = pd.DataFrame({"image_id": ["v"] * 3, "z": 1, "y": 16, "x": [0, 16, 32]})
         shape = Shape(32, Stack(3, 1))
-        return Windows(store, patches, 32, shape), Windows(store, patches, 32, shape, build_augmentation(Augment()))
+        augmentation = build_augmentation(model(slices=3), channels, Binary(["a"]))
+        return Windows(store, patches, 32, shape), Windows(store, patches, 32, shape, augmentation)
 
     return build
 
