@@ -25,9 +25,8 @@ def _weights(value: object) -> object:
 class Model(Section):
     decoder: str
     encoder: str
-    weights: Annotated[str | dict[str, str] | None, BeforeValidator(_weights)] = (
-        None  # imagenet, null for random, a local file (DVC tracks its name, not its content), or {file, sha256}
-    )
+    # imagenet, null for random, a local file (DVC tracks its name, not its content), or {file, sha256}
+    weights: Annotated[str | dict[str, str] | None, BeforeValidator(_weights)] = None
     arguments: dict[str, object] = {}  # further arguments of the smp class
     params_max: int | None = later(None, ge=1)  # a network of more parameters is refused
     allow_noncommercial: bool = later(True)  # false refuses encoders whose licence does not allow commercial use
@@ -36,17 +35,14 @@ class Model(Section):
     step: int = Field(ge=1, default=1)  # slices between those of the stack
     edge: Literal["clamp", "reflect"] = later("clamp")  # slices beyond the volume: its last one, or mirrored
     shift: int = later(0, ge=0)  # ± slices by which training moves the stack; labels of slices go along
-    depths: tuple[Depth, Depth] | None = later(
-        None
-    )  # the slices that are read, half-open; with labels of slices, those outside train nothing and are predicted empty
-    centres: Annotated[tuple[Depth, ...], Field(min_length=1), AfterValidator(unique)] | None = later(
-        None
-    )  # data.labels volume: middles of the stacks; training draws one, prediction is their mean; null is the middle
+    # the slices that are read, half-open; with labels of slices, those outside train nothing and are predicted empty
+    depths: tuple[Depth, Depth] | None = later(None)
+    # data.labels volume: middles of the stacks; training draws one, prediction is their mean; null is the middle
+    centres: Annotated[tuple[Depth, ...], Field(min_length=1), AfterValidator(unique)] | None = later(None)
     margin: int = later(0, ge=0)  # px around a training window that are changed with it and then cut off
     zoom: float = later(1.0, gt=0)  # working px of a px of the window: size·zoom px are read and resized to size
-    planes: Annotated[list[Literal["xy", "xz", "yz"]], AfterValidator(unique)] = later(
-        ["xy"]
-    )  # of volumes: training draws one, prediction is their mean; z counts as if its slices were a working px apart
+    # of volumes: training draws one, prediction is their mean; z counts as if its slices were a working px apart
+    planes: Annotated[list[Literal["xy", "xz", "yz"]], AfterValidator(unique)] = later(["xy"])
     epochs: int = Field(ge=1)
     patches: int | None = Field(ge=1, default=None)  # drawn an epoch; null is as many as there are
     batch: int = Field(ge=1)
@@ -76,7 +72,7 @@ class Model(Section):
     seed: Seed = 0
 
     @model_validator(mode="after")
-    def _contradictions(self) -> "Model":
+    def _what_it_reads(self) -> "Model":
         if self.size % (multiple := multiple_of(self.decoder)):
             nearest = -(-self.size // multiple) * multiple
             raise ValueError(f"size must be a multiple of {multiple}, got {self.size}; next is {nearest}")
@@ -93,6 +89,14 @@ class Model(Section):
             raise ValueError(f"depths are slices of the plane xy, got planes {self.planes}; give planes: [xy]")
         if outside := [z for z in self.centres or () if not first <= z < end]:
             raise ValueError(f"centres must lie within depths {self.depths}, got {outside[0]}")
+        if self.slices > 1 and (colours := colours_in(self.augment, OF_RGB | OF_RGB_OR_GREY)):
+            raise ValueError(f"augment: {colours} change single RGB images, slices must be 1, got {self.slices}")
+        if self.slices == 1 and (stacked := ", ".join(OF_STACKS.intersection(names_in(self.augment)))):
+            raise ValueError(f"augment: {stacked} change 2.5D stacks, slices must be above 1")
+        return self
+
+    @model_validator(mode="after")
+    def _how_it_is_trained(self) -> "Model":
         if self.keep.startswith("mean_of_") != (self.keep_epochs is not None):
             raise ValueError(
                 f"keep_epochs says of how many epochs a mean is: keep is {self.keep}, it {self.keep_epochs}"
@@ -109,10 +113,6 @@ class Model(Section):
                 f"map of one px over the images; it is {self.batch // self.accumulate}; decoders Unet, FPN and Segformer "
                 "take single images"
             )
-        if self.slices > 1 and (colours := colours_in(self.augment, OF_RGB | OF_RGB_OR_GREY)):
-            raise ValueError(f"augment: {colours} change single RGB images, slices must be 1, got {self.slices}")
-        if self.slices == 1 and (stacked := ", ".join(OF_STACKS.intersection(names_in(self.augment)))):
-            raise ValueError(f"augment: {stacked} change 2.5D stacks, slices must be above 1")
         if self.mix != Mix() and self.batch == 1:
             raise ValueError("mix makes windows of two of a batch, batch must be above 1")
         return self

@@ -133,7 +133,7 @@ def test_names_with_pattern_characters_are_names(competition: Competition) -> No
 def test_what_decides_how_labels_are_read_is_known_to_the_pixel_store() -> None:
     other = {
         "source", "task", "channels", "train_images", "test_images", "meta", "group", "stratum", "domain",
-        "sample_submission", "solution", "level", "pixel_size",
+        "sample_submission", "solution", "level", "pixel_size", "flip_pairs",
     }  # fmt: skip
     assert set(Data.model_fields) - other == READING
 

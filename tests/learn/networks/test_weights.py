@@ -10,7 +10,8 @@ import torch
 from safetensors.torch import save_file
 
 from tessera.errors import InputError
-from tessera.learn.networks.build import build, build_network
+from tessera.learn.networks import build
+from tessera.learn.networks.build import build_network
 from tessera.learn.networks.weights import load_encoder, read_weights, widen, without_head
 from tessera.params.model import Model
 
