@@ -71,6 +71,10 @@ class PixelStore:
         """Working px per original px."""
         return float(self.file[image_id].attrs["scale"])
 
+    def arrays(self, image_id: str) -> tuple[np.ndarray, np.ndarray]:
+        """All pixels (Z, H, W, C) and labels (Z, H, W) or (Z, H, W, K) of a labelled image: maps of the file."""
+        return self._array(image_id, "pixels"), self._array(image_id, "labels")
+
     def read_window(self, image_id: str, z: int, y: int, x: int, height: int, width: int) -> np.ndarray:
         """Pixels (h, w, C) of a slice; z beyond the volume is its last slice, a window beyond the image is cut."""
         return self._window(image_id, z, y, x, height, width).copy()
