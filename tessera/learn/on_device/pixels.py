@@ -25,9 +25,7 @@ class DevicePixels:
             Flat({name: pair[which] for name, pair in arrays.items()}, device) for which in (0, 1)
         )
 
-    def read(
-        self, items: Windows, places: Sequence[Place], turns: Sequence[Turn]
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    def read(self, items: Windows, places: Sequence[Place], turns: Sequence[Turn]) -> tuple[torch.Tensor, torch.Tensor]:
         """Windows (B, S·C, h, w) and labels (B, K, h, w), uint8, as the file has them at `places`, then turned."""
         lines, counted = zip(*(_lines(items, places, axis) for axis in (0, 1)), strict=True)
         labelled = [np.where(counts, line, -1) for line, counts in zip(lines, counted, strict=True)]

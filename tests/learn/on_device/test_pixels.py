@@ -1,6 +1,5 @@
 """Windows gathered on a device are, byte for byte, those that `Windows` reads."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import h5py
@@ -48,7 +47,7 @@ def some_shape(random: np.random.Generator, planes: bool) -> Shape:
 def some_patches(store: PixelStore, random: np.random.Generator, planes: bool, ends: bool) -> pd.DataFrame:
     rows = []
     for name in ["i1", "i2", "i3"] if planes else ["i0", "i1", "i2", "i3"]:
-        depth, height, width = store.shape(name)
+        _, height, width = store.shape(name)
         z = int(random.integers(store.label_depth(name)))
         rows += [(name, z, int(random.integers(-9, height)), int(random.integers(-9, width))) for _ in range(3)]
     patches = pd.DataFrame(rows, columns=["image_id", "z", "y", "x"])
@@ -91,9 +90,7 @@ def turned(image: np.ndarray, turn: Turn) -> np.ndarray:
 
 
 @pytest.mark.parametrize("turn", ORIENTATIONS)
-def test_a_turn_moves_labels_with_pixels_and_swaps_paired_classes_of_a_mirror_image(
-    tmp_path: Path, turn: Turn
-) -> None:
+def test_a_turn_moves_labels_with_pixels_and_swaps_paired_classes_of_a_mirror_image(tmp_path: Path, turn: Turn) -> None:
     store = write(tmp_path / "tiles.h5", np.random.default_rng(3), classes=3, channels=2, projected=False)
     patches = some_patches(store, np.random.default_rng(0), planes=True, ends=False)
     items = Windows(store, patches, 16, Shape(32, Stack(3), planes=("xz", "xy")), keep)
@@ -104,5 +101,7 @@ def test_a_turn_moves_labels_with_pixels_and_swaps_paired_classes_of_a_mirror_im
     np.testing.assert_array_equal(windows, turned(plain[0].numpy(), turn))
     expected = turned(plain[1].numpy(), turn)
     np.testing.assert_array_equal(labels, expected[:, [1, 0, 2]] if turn.mirrors else expected)
-    rotation = any(np.array_equal(turned(np.arange(4).reshape(2, 2), turn), np.rot90([[0, 1], [2, 3]], k)) for k in range(4))
+    rotation = any(
+        np.array_equal(turned(np.arange(4).reshape(2, 2), turn), np.rot90([[0, 1], [2, 3]], k)) for k in range(4)
+    )
     assert turn.mirrors != rotation
