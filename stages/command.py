@@ -15,7 +15,7 @@ def command(main: Callable[..., None]) -> None:
     parser = argparse.ArgumentParser(
         prog=f"python -m {sys.modules['__main__'].__spec__.name}",
         description=sys.modules[main.__module__].__doc__,
-        epilog="environment:\n" + "\n".join(f"  {name:<18}{meaning}" for name, meaning in VARIABLES.items()),
+        epilog="environment:\n" + "\n".join(f"  {name:<22}{meaning}" for name, meaning in VARIABLES.items()),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     for argument in inspect.signature(main).parameters.values():

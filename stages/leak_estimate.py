@@ -17,7 +17,8 @@ from tessera.data.parts import check_windows, place_patches, read_folds, trainin
 from tessera.data.pixels import PixelStore
 from tessera.data.random_split import random_split
 from tessera.learn.dataset import Shape, covered
-from tessera.learn.record import Clock
+from tessera.learn.lock import locked
+from tessera.learn.progress import Clock
 from tessera.learn.resume import run_key
 from tessera.learn.training import Training
 from tessera.params.load import Params, load_params
@@ -43,10 +44,11 @@ def main() -> None:
     )
     both = in_working_px(pieces[(pieces.fold == fold) & (pieces.honest == fold)], store, manifest)
     rows = []
-    for split, mine in (("grouped", grouped), ("random", dealt != fold)):
-        score = _score(params, split, store, patches[mine], both, manifest)
-        rows.append((split, int(np.sum(mine)), score))
-    shutil.rmtree(FOLDER)
+    with locked(FOLDER.with_suffix(".lock")):
+        for split, mine in (("grouped", grouped), ("random", dealt != fold)):
+            score = _score(params, split, store, patches[mine], both, manifest)
+            rows.append((split, int(np.sum(mine)), score))
+        shutil.rmtree(FOLDER)
 
     table = pd.DataFrame(rows, columns=["split", "training patches", "score"])
     print(f"\n{name}, fold {fold}, last epoch; Dice at probability 0.5 over the {len(both)} {unit} that both hold out")
@@ -60,13 +62,13 @@ def main() -> None:
 def _score(
     params: Params, split: str, store: PixelStore, patches: pd.DataFrame, held_out: pd.DataFrame, manifest: pd.DataFrame
 ) -> float:
-    """The held-out score after the last epoch; killed, a later run goes on from the last finished one."""
-    name, device = params.train.models[0], machine.device()
+    """The held-out score after the last epoch; killed, a later run goes on from where it was."""
+    name = params.train.models[0]
     model, task = params.models[name], build_task(params.data.task, params.data.classes)
-    training = Training(model, task, device, params.train.amp, machine.workers(device))
+    training = Training(model, task, params.train.amp, machine.here())
     key = run_key(split, model.model_dump(), params.train.amp, store.digest, patches.to_csv(), held_out.to_csv())
     channels, clock = int(manifest.channels.iloc[0]), Clock(f"{name} {split}", model.epochs)
-    run = training.fit(store, patches, held_out, params.tile.size, channels, FOLDER / f"{key}.pt", clock.say)
+    run = training.fit(store, patches, held_out, params.tile.size, channels, FOLDER / f"{key}.pt", clock)
     return run.history[-1]["score"]
 
 

@@ -1,4 +1,4 @@
-"""train: one model, one fold. Killed, it goes on after its last finished epoch."""
+"""train: one model, one fold. Killed, it goes on from its last saved step, to the same weights."""
 
 import json
 import shutil
@@ -13,14 +13,23 @@ from tessera.data.parts import check_windows, place_patches, read_folds, trainin
 from tessera.data.pixels import PixelStore
 from tessera.learn.checkpoints import save_checkpoint
 from tessera.learn.dataset import Shape, covered
-from tessera.learn.record import Clock, describe, describe_seen
+from tessera.learn.lock import locked
+from tessera.learn.progress import Clock
+from tessera.learn.record import describe, describe_seen
 from tessera.learn.resume import run_key
 from tessera.learn.training import Training
 from tessera.params.load import load_params
 from tessera.tasks import build_task
 
+SCRATCH = paths.SCRATCH / "train"
+
 
 def main(model: str, fold: int) -> None:
+    with locked(SCRATCH / f"{model}-{fold}.lock"):
+        train(model, fold)
+
+
+def train(model: str, fold: int) -> None:
     params = load_params()
     section = params.models[model]
     store, parts, manifest = PixelStore(paths.TILES), read_folds(paths.FOLDS), read_manifest(paths.MANIFEST, "train")
@@ -31,18 +40,16 @@ def main(model: str, fold: int) -> None:
     said = describe_seen(windows[kept], manifest) | {
         "model": model, "fold": fold, "params": section.model_dump(), "amp": params.train.amp, "data_digest": store.digest,
     }  # fmt: skip
-    scratch = paths.SCRATCH / "train" / f"{model}-{fold}-{run_key(said)}"
+    scratch = SCRATCH / f"{model}-{fold}-{run_key(said)}"
 
-    device = machine.device()
-    training = Training(
-        section, build_task(params.data.task, params.data.classes), device, params.train.amp, machine.workers(device)
-    )
+    here, task = machine.here(), build_task(params.data.task, params.data.classes)
+    training = Training(section, task, params.train.amp, here)
     clock = Clock(f"{model} fold {fold}", section.epochs)
     held_out = in_working_px(parts[parts.fold == fold], store, manifest)
     channels = int(manifest.channels.iloc[0])
-    run = training.fit(store, patches[kept], held_out, params.tile.size, channels, scratch / "state.pt", clock.say)
+    run = training.fit(store, patches[kept], held_out, params.tile.size, channels, scratch / "state.pt", clock)
 
-    about, record = describe(said, run, clock, device)
+    about, record = describe(said, run, clock, here.device)
     with paths.writing(paths.weights(model, fold)) as path:
         network = run.ema.network
         if run.best is not None:
@@ -54,6 +61,7 @@ def main(model: str, fold: int) -> None:
         path.write_text(json.dumps(record, indent=1) + "\n")
     for state in scratch.parent.glob(f"{model}-{fold}-*"):  # of this run, and of runs that were given up
         shutil.rmtree(state)
+    clock.end(record)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 import os
 import platform
 import resource
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from tessera.errors import InputError
 
@@ -18,17 +18,36 @@ VARIABLES = {
     "TESSERA_DEVICE": "cuda, cuda:1, mps or cpu (default: the first GPU, else the CPU)",
     "TESSERA_THREADS": "CPU threads of the networks, and processes that decode (default: all cores)",
     "TESSERA_WORKERS": "processes that load patches (default: up to 8 with a GPU, else none)",
+    "TESSERA_SAVE_SECONDS": "between two saves of a training's state (default: 60; longer where a save takes over 1 %)",
+    "TESSERA_COMPILE": "1: torch.compile the network that is trained (default: 0)",
 }
 
 
+class Machine(NamedTuple):
+    """Where and how fast a training runs."""
+
+    device: "torch.device"
+    workers: int = 0  # processes that load patches
+    save_seconds: int = 60
+    compile: bool = False
+
+
+def here() -> Machine:
+    """As this machine and the TESSERA_* variables say."""
+    on = device()
+    return Machine(on, workers(on), _number("TESSERA_SAVE_SECONDS", 60), _number("TESSERA_COMPILE", 0) > 0)
+
+
 def device() -> "torch.device":
-    """The device to compute on, threads set."""
+    """The device to compute on, threads and precision set."""
     import torch
 
     torch.set_num_threads(threads())
     name = os.environ.get("TESSERA_DEVICE")
     if name is None:
         name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    if name.startswith("cuda"):
+        torch.set_float32_matmul_precision("high")  # TF32, in what autocast leaves in float32
     try:
         return torch.empty(0, device=name).device
     except (RuntimeError, AssertionError) as error:

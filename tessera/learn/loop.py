@@ -1,8 +1,8 @@
-"""The training loop: an epoch of steps, a score of the fold, and the state that a killed run goes on from."""
+"""The training loop: an epoch of steps, and a score of the fold."""
 
 import time
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -10,102 +10,128 @@ from torch import nn
 from tqdm import tqdm
 
 from tessera.errors import InputError
-from tessera.learn.ema import Ema
 from tessera.learn.losses.build import Loss
 from tessera.learn.precision import autocast
+from tessera.learn.run import Run
+from tessera.learn.sums import Step
 from tessera.metrics.counts import count
 from tessera.tasks import Binary
 
-Batches = Iterable[tuple[torch.Tensor, torch.Tensor]]  # images (B, C, H, W) uint8, labels (B, H, W) uint8
+
+class Batch(NamedTuple):
+    """What a step learns from, on any device."""
+
+    items: torch.Tensor  # (B,) int64, their numbers
+    windows: torch.Tensor  # (B, C, H, W) uint8
+    target: torch.Tensor  # (B, classes, H, W) 0 or 1, of any type
+    valid: torch.Tensor  # likewise; 0 where a pixel does not count
+
+    def to(self, device: torch.device) -> "Batch":
+        return Batch(self.items, *(tensor.to(device, non_blocking=True) for tensor in self[1:]))
+
+    def split(self, count: int) -> "list[Batch]":
+        """Up to `count` parts, alike in size."""
+        count = min(count, len(self.items))
+        return [Batch(*tensors) for tensors in zip(*(tensor.tensor_split(count) for tensor in self), strict=True)]
 
 
-@dataclass
-class Run:
-    """All that changes while a model is trained."""
+class Setup(NamedTuple):
+    """What a step needs and no step changes."""
 
-    network: nn.Module
-    ema: Ema
-    optimiser: torch.optim.Optimizer
-    schedule: torch.optim.lr_scheduler.LambdaLR
-    scaler: torch.amp.GradScaler
-    epoch: int = 0  # finished ones
-    history: list[dict] = field(default_factory=list)
-    best: dict | None = None  # weights of the best epoch, where they are kept
-    best_score: float = -1.0
-
-    def state(self) -> dict:
-        """Everything a later process needs to go on, of tensors and plain values only."""
-        return {
-            "network": self.network.state_dict(), "ema": self.ema.network.state_dict(), "ema_steps": self.ema.steps,
-            "optimiser": self.optimiser.state_dict(), "schedule": self.schedule.state_dict(),
-            "scaler": self.scaler.state_dict(), "epoch": self.epoch, "history": self.history,
-            "best": self.best, "best_score": self.best_score,
-        }  # fmt: skip
-
-    def restore(self, state: dict) -> None:
-        """Goes back to a `state()`."""
-        self.network.load_state_dict(state["network"])
-        self.ema.network.load_state_dict(state["ema"])
-        self.ema.steps = state["ema_steps"]
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.schedule.load_state_dict(state["schedule"])
-        self.scaler.load_state_dict(state["scaler"])
-        self.epoch, self.history = state["epoch"], state["history"]
-        self.best, self.best_score = state["best"], state["best_score"]
+    loss: Loss
+    device: torch.device
+    amp: str
+    clip: float | None  # gradient norm
+    note: Callable[[str], None]  # says a line to the person
 
 
-def train_epoch(
-    run: Run, batches: Batches, loss: Loss, task: Binary, device: torch.device, amp: str, clip: float | None
-) -> dict:
-    """One pass over the batches. Returns loss (mean over images), images, seconds and the share waited for data.
+def train_epoch(run: Run, batches: Iterable[Batch], setup: Setup, after_step: Callable[[], None]) -> dict:
+    """The steps of an epoch, or what is left of them: the epoch's row of the history, but for its score.
 
-    Raises InputError when the loss is no longer finite.
+    Raises InputError when the loss is no longer finite; `after_step` may raise what it likes.
     """
     run.network.train()
-    total, images, waited, start = 0.0, 0, 0.0, time.perf_counter()
-    for windows, labels, wait in _timed(
-        tqdm(batches, desc=f"epoch {run.epoch + 1}", unit="batch", leave=False, disable=None)
-    ):
-        value = _step(run, windows.to(device, non_blocking=True), labels, loss, task, device, amp, clip)
-        if not np.isfinite(value):
-            raise InputError(
-                f"the loss is {value} in epoch {run.epoch + 1} after {images} images, at learning rate "
-                f"{run.schedule.get_last_lr()[0]:.2e}: lower lr, or set clip, or use amp: bf16 or none"
-            )
-        total, images, waited = total + value * len(windows), images + len(windows), waited + wait
-    seconds = time.perf_counter() - start
-    return {"loss": total / images, "images": images, "seconds": seconds, "data_wait": waited / seconds}
+    bar = tqdm(batches, desc=f"epoch {run.epoch + 1}", unit="batch", leave=False, disable=None)
+    start = time.perf_counter()
+    for batch, waited in _timed(bar):
+        lr = run.schedule.get_last_lr()[0]
+        loss = _step(run, batch.to(setup.device), setup)
+        run.step += 1
+        now = time.perf_counter()
+        run.sums.add(Step(loss, batch.items, lr, run.epoch + 1, run.step), now - start, waited)
+        start = now
+        after_step()
+    return run.sums.row()
 
 
-def _step(
-    run: Run,
-    windows: torch.Tensor,
-    labels: torch.Tensor,
-    loss: Loss,
-    task: Binary,
-    device: torch.device,
-    amp: str,
-    clip: float | None,
-) -> float:
-    target, valid = (torch.from_numpy(array).to(device, torch.float32) for array in task.encode_target(labels.numpy()))
-    with autocast(device, amp):
-        logits = run.network(windows)
-    value = loss(logits.float(), target, valid)
-    run.optimiser.zero_grad(set_to_none=True)
-    run.scaler.scale(value).backward()
-    if clip:
+def _step(run: Run, batch: Batch, setup: Setup) -> torch.Tensor:
+    """One optimiser step. Returns the loss where it was computed: reading it would wait for the GPU."""
+    loss = _gradients_that_fit(run, batch, setup)
+    if setup.clip:
         run.scaler.unscale_(run.optimiser)
-        nn.utils.clip_grad_norm_(run.network.parameters(), clip)
+        nn.utils.clip_grad_norm_(run.network.parameters(), setup.clip)
     run.scaler.step(run.optimiser)
     run.scaler.update()
     run.schedule.step()
     run.ema.update(run.network)
-    return value.item()
+    return loss
+
+
+def _gradients(run: Run, batch: Batch, setup: Setup) -> torch.Tensor:
+    """Adds up the gradients of the batch's micro-batches, each weighted by its images.
+
+    Equal to the whole batch's in every term that is a mean over images. Where a micro-batch has statistics of its own,
+    it is not: batch-norm, dice pooled over a batch, a mean over valid pixels where their number differs.
+    """
+    run.optimiser.zero_grad(set_to_none=True)
+    total = torch.zeros((), device=setup.device)
+    for piece in batch.split(run.pieces):
+        with autocast(setup.device, setup.amp):
+            logits = run.network(piece.windows)
+        loss = setup.loss(logits.float(), piece.target.float(), piece.valid.float())
+        loss = loss * (len(piece.items) / len(batch.items))
+        run.scaler.scale(loss).backward()
+        total += loss.detach()
+    return total
+
+
+def _gradients_that_fit(run: Run, batch: Batch, setup: Setup) -> torch.Tensor:
+    """`_gradients`; out of GPU memory, once more with micro-batches of half the size, and so from then on."""
+    while True:
+        try:
+            return _gradients(run, batch, setup)
+        except torch.cuda.OutOfMemoryError:  # what it holds is freed when this block is left
+            if run.pieces >= len(batch.items):
+                raise InputError(
+                    "the GPU's memory does not hold the training of one image: lower size, take a smaller encoder, "
+                    "or amp: bf16"
+                ) from None
+        run.pieces = min(2 * run.pieces, len(batch.items))
+        run.optimiser.zero_grad(set_to_none=True)
+        torch.cuda.empty_cache()
+        setup.note(_halved(run, len(batch.items)))
+
+
+def _halved(run: Run, batch: int) -> str:
+    norms = any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in run.network.modules())
+    return (
+        f"out of GPU memory: micro-batches of {-(-batch // run.pieces)} from here on, a step still sees {batch} images"
+        + ("; batch-norm's statistics are now those of a micro-batch" if norms else "")
+    )
 
 
 @torch.inference_mode()
-def validate(network: nn.Module, batches: Batches, task: Binary, device: torch.device, amp: str) -> np.ndarray:
-    """Counts (windows, C, 3) at probability 0.5 of a network in evaluation mode."""
+def validate(
+    network: nn.Module,
+    batches: Iterable[tuple[torch.Tensor, torch.Tensor]],
+    task: Binary,
+    device: torch.device,
+    amp: str,
+) -> np.ndarray:
+    """Counts (windows, C, 3) at probability 0.5 of a network in evaluation mode.
+
+    batches: of windows (B, C, H, W) and labels (B, H, W, …), uint8.
+    """
     counts = []
     for windows, labels in batches:
         with autocast(device, amp):
@@ -122,9 +148,9 @@ def keep_best(run: Run, score: float) -> None:
         run.best = {name: tensor.detach().clone() for name, tensor in run.ema.network.state_dict().items()}
 
 
-def _timed(batches: Batches) -> Iterator[tuple[torch.Tensor, torch.Tensor, float]]:
+def _timed(batches: Iterable[Batch]) -> Iterator[tuple[Batch, float]]:
     """Adds the seconds that each batch was waited for."""
-    iterator, start = iter(batches), time.perf_counter()
-    for windows, labels in iterator:
-        yield windows, labels, time.perf_counter() - start
+    start = time.perf_counter()
+    for batch in batches:
+        yield batch, time.perf_counter() - start
         start = time.perf_counter()

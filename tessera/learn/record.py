@@ -1,37 +1,16 @@
-"""What a training says about itself: to the checkpoint, to the run record, to the person."""
+"""What a training says about itself: to the checkpoint and to the run record."""
 
 import platform
 import subprocess
-import time
 
 import pandas as pd
 import torch
 
 from tessera.data.boxes import union
-from tessera.learn.loop import Run
 from tessera.learn.networks import parameters_of
+from tessera.learn.progress import Clock
+from tessera.learn.run import Run
 from tessera.machine import peak_memory
-
-
-class Clock:
-    """Prints a line an epoch and knows how long this process has run."""
-
-    def __init__(self, title: str, epochs: int):
-        self.title, self.epochs, self.start = title, epochs, time.perf_counter()
-
-    @property
-    def seconds(self) -> float:
-        return time.perf_counter() - self.start
-
-    def say(self, row: dict) -> None:
-        """One line: loss, score, img/s, data wait, peak memory."""
-        score = "" if row["score"] is None else f"  score {row['score']:.4f}"
-        print(
-            f"{self.title}  epoch {row['epoch']}/{self.epochs}  loss {row['loss']:.4f}{score}  "
-            f"{row['images'] / row['seconds']:.1f} img/s  data wait {row['data_wait']:.0%}  "
-            f"memory {peak_memory() / 2**30:.1f} GiB",
-            flush=True,
-        )
 
 
 def describe_seen(windows: pd.DataFrame, manifest: pd.DataFrame) -> dict:

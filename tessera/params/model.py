@@ -45,6 +45,7 @@ class Model(Section):
     epochs: int = Field(ge=1)
     patches: int | None = Field(ge=1, default=None)  # drawn an epoch; null is as many as there are
     batch: int = Field(ge=1)
+    accumulate: int = later(1, ge=1)  # micro-batches of a step, one after the other; it still sees `batch` windows
     positive_share: Share | None = None  # of the drawn patches; null is as indexed
     lr: float = Field(gt=0)
     weight_decay: float = Field(ge=0, default=0.01)
@@ -71,6 +72,8 @@ class Model(Section):
             raise ValueError(f"depths must rise, got {self.depths}; the last one is not read")
         if outside := [z for z in self.centres or () if not first <= z < end]:
             raise ValueError(f"centres must lie within depths {self.depths}, got {outside[0]}")
+        if self.batch % self.accumulate:
+            raise ValueError(f"accumulate must divide batch into equal parts, got {self.batch} / {self.accumulate}")
         if not self.loss or min(self.loss.values()) <= 0:
             raise ValueError(f"loss needs names with weights above 0, got {self.loss}")
         if self.slices > 1 and (self.augment.hue or self.augment.saturation):

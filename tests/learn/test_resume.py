@@ -1,27 +1,32 @@
 import os
+import re
+import resource
+import signal
+from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 import torch
 
+from tessera.errors import InputError
 from tessera.learn import resume
-from tessera.learn.resume import load_state, run_key, save_state
+from tessera.learn.resume import Keeper, load_state, run_key, save_state
 
-CPU = torch.device("cpu")
 STATE = {"network": {"w": torch.arange(4.0)}, "epoch": 3, "history": [{"loss": 0.5, "score": None}], "best": None}
 
 
 def test_a_state_comes_back(tmp_path: Path) -> None:
     path = tmp_path / "made" / "on_demand" / "state.pt"
     save_state(path, STATE)
-    found = load_state(path, CPU)
+    found = load_state(path, print)
     assert torch.equal(found.pop("network")["w"], STATE["network"]["w"])
     assert found == {key: value for key, value in STATE.items() if key != "network"}
     assert [one.name for one in path.parent.iterdir()] == ["state.pt"]
 
 
 def test_there_is_no_state_at_first(tmp_path: Path) -> None:
-    assert load_state(tmp_path / "state.pt", CPU) is None
+    assert load_state(tmp_path / "state.pt", print) is None
 
 
 @pytest.mark.parametrize("step", ["save", "fsync", "replace"])
@@ -37,9 +42,98 @@ def test_killed_while_writing_the_old_state_is_whole(
     with pytest.raises(KeyboardInterrupt):
         save_state(path, STATE | {"epoch": 4})
     monkeypatch.undo()
-    assert load_state(path, CPU)["epoch"] == 3
+    assert load_state(path, print)["epoch"] == 3
     save_state(path, STATE | {"epoch": 4})
-    assert load_state(path, CPU)["epoch"] == 4
+    assert load_state(path, print)["epoch"] == 4
+
+
+def _full_device(path: Path) -> None:
+    path.with_suffix(".new").symlink_to("/dev/full")
+
+
+def _short_files(path: Path) -> None:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))
+
+
+@pytest.mark.parametrize("fill", [_full_device, _short_files], ids=["no space left", "file too large"])
+def test_with_a_full_disk_the_old_state_stays(tmp_path: Path, fill: Callable[[Path], None]) -> None:
+    path = tmp_path / "state.pt"
+    save_state(path, STATE)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    fill(path)
+    try:
+        with pytest.raises(InputError) as error:
+            save_state(path, STATE | {"epoch": 4, "best": {"w": torch.zeros(100_000)}})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    bytes_needed, folder = re.search(r"([\d,]+) bytes are needed in (\S+), [\d,]+ are free", str(error.value)).groups()
+    assert 400_000 < int(bytes_needed.replace(",", "")) < 420_000
+    assert folder == str(tmp_path)
+    assert load_state(path, print)["epoch"] == 3
+    assert [one.name for one in tmp_path.iterdir()] == ["state.pt"]
+
+
+def test_with_both_states_damaged_it_says_so_and_begins_again(tmp_path: Path) -> None:
+    path = tmp_path / "state.pt"
+    for _ in range(2):
+        save_state(path, STATE)
+    for one in tmp_path.iterdir():
+        one.write_bytes(one.read_bytes()[:100])
+    notes: list[str] = []
+    assert load_state(path, notes.append) is None
+    assert [note.split(" cannot be read")[0] for note in notes] == [str(path), str(path.with_suffix(".before"))]
+
+
+class Time:
+    """A clock that goes on when it is told to."""
+
+    def __init__(self):
+        self.seconds = 0.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+@pytest.mark.parametrize(("interval", "cost", "between"), [(60, 0.1, 60), (60, 0.6, 60), (60, 2, 200), (0, 3, 300)])
+def test_saving_takes_at_most_a_hundredth_of_the_time(
+    monkeypatch: pytest.MonkeyPatch, interval: int, cost: float, between: float
+) -> None:
+    time, saved = Time(), []
+
+    def save(*_: object) -> None:
+        saved.append(time.seconds)
+        time.seconds += cost
+
+    monkeypatch.setattr(resume, "save_state", save)
+    keeper = Keeper(Path("state.pt"), interval, dict, time)
+    while len(saved) < 5:
+        time.seconds += 1
+        keeper.after_step()
+    gaps = [after - before - cost for before, after in pairwise(saved)]
+    assert all(between - 1e-6 <= gap <= between + 1 + 1e-6 for gap in gaps)
+    assert saved[0] == max(interval, 1)
+
+    time.seconds += 100 * cost - 0.01  # an epoch that ends too soon after a save, and one that does not
+    keeper.after_epoch()
+    assert len(saved) == 5
+    time.seconds += 0.02
+    keeper.after_epoch()
+    assert len(saved) == 6
+
+
+def test_a_second_signal_is_not_waited_for(tmp_path: Path) -> None:
+    keeper = Keeper(tmp_path / "state.pt", 60, lambda: STATE)
+    before = signal.getsignal(signal.SIGINT)
+    with keeper.listening():
+        os.kill(os.getpid(), signal.SIGINT)
+        assert keeper.asked
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is before
+    assert not keeper.path.exists()
+    with pytest.raises(KeyboardInterrupt):
+        keeper.after_step()
+    assert keeper.path.exists()
 
 
 def test_the_key_changes_with_what_the_run_belongs_to_and_with_nothing_else() -> None:

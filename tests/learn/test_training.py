@@ -7,12 +7,15 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from pydantic import ValidationError
 
 from tessera.data.boxes import BOX
 from tessera.data.pixels import PixelStore
 from tessera.errors import InputError
-from tessera.learn.loop import Run
+from tessera.learn.progress import Clock
+from tessera.learn.run import Run
 from tessera.learn.training import Training
+from tessera.machine import Machine
 from tessera.params.model import Model
 from tessera.tasks import Binary
 
@@ -28,17 +31,13 @@ def store(pixel_store: Callable[..., PixelStore]) -> PixelStore:
     return pixel_store(pixels, dict.fromkeys(pixels, labels))
 
 
-def fit(store: PixelStore, model: Model, state: Path, amp: str = "none", say: Callable = lambda row: None) -> Run:
+def fit(store: PixelStore, model: Model, state: Path, amp: str = "none", compile: bool = False) -> Run:
     places = [("a", 0, y, x) for y in (0, 16, 32) for x in (0, 16, 32)]
     patches = pd.DataFrame(places, columns=["image_id", "z", "y", "x"]).assign(positive_fraction=0.3)
     held_out = pd.DataFrame([("b", 0, 1, 0, 64, 0, 64)], columns=BOX)
     torch.set_num_threads(1)
-    return Training(model, Binary(["a"]), CPU, amp, workers=0).fit(store, patches, held_out, 32, 1, state, say)
-
-
-def same(one: Run, other: Run) -> bool:
-    return all(
-        torch.equal(a, b) for a, b in zip(*(run.ema.network.state_dict().values() for run in (one, other)), strict=True)
+    return Training(model, Binary(["a"]), amp, Machine(CPU, compile=compile)).fit(
+        store, patches, held_out, 32, 1, state, Clock("tiny", model.epochs)
     )
 
 
@@ -51,24 +50,6 @@ def test_it_learns_at_every_precision(store: PixelStore, model: Callable, tmp_pa
     assert {tensor.dtype for tensor in run.network.parameters()} == {torch.float32}
 
 
-def test_stopped_after_an_epoch_it_goes_on_to_the_same_weights(
-    store: PixelStore, model: Callable, tmp_path: Path
-) -> None:
-    def stop(row: dict) -> None:
-        if row["epoch"] == 2:
-            raise KeyboardInterrupt
-
-    section = model(epochs=4, ema=0.9, clip=1.0, loss={"bce": 1.0, "dice": 1.0})
-    undisturbed = fit(store, section, tmp_path / "one.pt")
-    with pytest.raises(KeyboardInterrupt):
-        fit(store, section, tmp_path / "two.pt", say=stop)
-    seen: list[int] = []
-    resumed = fit(store, section, tmp_path / "two.pt", say=lambda row: seen.append(row["epoch"]))
-    assert seen == [3, 4]
-    assert same(resumed, undisturbed)
-    assert [row["loss"] for row in resumed.history] == [row["loss"] for row in undisturbed.history]
-
-
 def test_keep_best_remembers_the_epoch_that_scored_best(store: PixelStore, model: Callable, tmp_path: Path) -> None:
     run = fit(store, model(epochs=3, keep="best"), tmp_path / "state.pt")
     assert run.best_score == max(row["score"] for row in run.history)
@@ -76,11 +57,35 @@ def test_keep_best_remembers_the_epoch_that_scored_best(store: PixelStore, model
     assert fit(store, model(epochs=1), tmp_path / "last.pt").best is None
 
 
-def test_a_loss_that_is_no_number_stops_the_run(store: PixelStore, model: Callable, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"the loss is (nan|inf) in epoch \d+ after \d+ images, at learning rate"):
+def test_a_loss_that_is_no_number_stops_the_run_and_names_its_patches(
+    store: PixelStore, model: Callable, tmp_path: Path
+) -> None:
+    place = r"\(a, z 0, y (0|16|32), x (0|16|32)\)"
+    said = rf"the loss is (nan|inf) in step \d of epoch 1, at learning rate \d.+: lower lr.+Its batch was {place}, {place}$"
+    with pytest.raises(InputError, match=said):
         fit(store, model(epochs=6, lr=1e30), tmp_path / "state.pt")
+    assert not (tmp_path / "state.pt").exists()
 
 
 def test_epochs_between_validations_have_no_score(store: PixelStore, model: Callable, tmp_path: Path) -> None:
     run = fit(store, model(epochs=5, validate_every=2), tmp_path / "state.pt")
     assert [row["epoch"] for row in run.history if row["score"] is not None] == [2, 4, 5]
+
+
+def test_micro_batches_by_params(store: PixelStore, model: Callable, tmp_path: Path) -> None:
+    assert fit(store, model(epochs=1, batch=4, accumulate=2), tmp_path / "two.pt").pieces == 2
+    assert "accumulate" not in model(accumulate=1).model_dump()  # so that older records stay as they were
+    with pytest.raises(ValidationError, match="accumulate must divide batch into equal parts, got 4 / 3"):
+        model(batch=4, accumulate=3)
+
+
+def test_compiling_changes_no_name_of_a_weight(
+    store: PixelStore, model: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compiled, plain = [], fit(store, model(epochs=1), tmp_path / "plain.pt")
+    monkeypatch.setattr(torch, "compile", lambda function, **_: compiled.append(function) or function)
+    run = fit(store, model(epochs=1), tmp_path / "compiled.pt", compile=True)
+    assert compiled
+    for one, other in ((run.network, plain.network), (run.ema.network, plain.ema.network)):
+        assert all(map(torch.equal, one.state_dict().values(), other.state_dict().values()))
+        assert one.state_dict().keys() == other.state_dict().keys()

@@ -1,0 +1,35 @@
+"""One trainer at a time."""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tessera.errors import InputError
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Holds the lock file `path` for this process; the system lets go of it when the process ends, however it ends.
+
+    The file stays: were it deleted, two processes could hold two files of its name. A POSIX lock, because loader
+    processes would inherit the other kind and keep it after their trainer was killed.
+
+    Raises InputError when a living process holds it.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "a+") as file:
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            file.seek(0)
+            holder = file.read().strip()
+            raise InputError(
+                f"{path} is held by process {holder}, which trains the same model and fold (killing DVC alone leaves "
+                f"its trainer alive): wait for it, or end it with `kill {holder}`; what it has done is gone on from"
+            ) from None
+        file.truncate(0)
+        file.write(f"{os.getpid()}\n")
+        file.flush()
+        yield

@@ -1,0 +1,90 @@
+"""All that changes while a model is trained, as something that can be saved and gone back to."""
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import nn
+
+from tessera.errors import InputError
+from tessera.learn.ema import Ema
+from tessera.learn.sums import Sums
+
+
+@dataclass
+class Run:
+    """A training between two steps."""
+
+    network: nn.Module
+    ema: Ema
+    optimiser: torch.optim.Optimizer
+    schedule: torch.optim.lr_scheduler.LambdaLR
+    scaler: torch.amp.GradScaler
+    sums: Sums  # of the epoch
+    pieces: int = 1  # micro-batches of a step
+    epoch: int = 0  # finished ones
+    step: int = 0  # finished ones of the epoch
+    history: list[dict] = field(default_factory=list)
+    best: dict | None = None  # weights of the best epoch, where they are kept
+    best_score: float = -1.0
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.network.parameters()).device
+
+    def begin_epoch(self, seed: int) -> None:
+        """Random numbers of the epoch's own, unless it has begun already."""
+        if self.step == 0:
+            torch.manual_seed(seed)
+
+    def end_epoch(self, row: dict) -> None:
+        """Writes the epoch into the history."""
+        self.epoch, self.step = self.epoch + 1, 0
+        self.sums.clear()
+        self.history.append(row)
+
+    def state(self) -> dict:
+        """Everything a later process needs to go on to the same weights, of tensors and plain values only.
+
+        Of random numbers, those of torch: nothing that is trained draws from numpy's or Python's own.
+
+        Raises InputError when a loss or a weight is no longer finite: such a state is not worth keeping.
+        """
+        sums = self.sums.state()
+        self._check_weights()
+        return {
+            "network": self.network.state_dict(), "ema": self.ema.network.state_dict(), "ema_steps": self.ema.steps,
+            "optimiser": self.optimiser.state_dict(), "schedule": self.schedule.state_dict(),
+            "scaler": self.scaler.state_dict(), "sums": sums, "pieces": self.pieces,
+            "epoch": self.epoch, "step": self.step, "history": self.history,
+            "best": self.best, "best_score": self.best_score, "random": _random_state(self.device),
+        }  # fmt: skip
+
+    def restore(self, state: dict) -> None:
+        """Goes back to a `state()`."""
+        self.network.load_state_dict(state["network"])
+        self.ema.network.load_state_dict(state["ema"])
+        self.ema.steps = state["ema_steps"]
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.schedule.load_state_dict(state["schedule"])
+        self.scaler.load_state_dict(state["scaler"])
+        self.sums.restore(state["sums"])
+        self.pieces, self.epoch, self.step = state["pieces"], state["epoch"], state["step"]
+        self.history, self.best, self.best_score = state["history"], state["best"], state["best_score"]
+        torch.set_rng_state(state["random"]["cpu"])
+        if self.device.type in state["random"].keys() - {"cpu"}:
+            torch.get_device_module(self.device).set_rng_state(state["random"][self.device.type])
+
+    def _check_weights(self) -> None:
+        parameters = [*self.network.parameters(), *self.ema.network.parameters()]
+        if not torch.stack([parameter.isfinite().all() for parameter in parameters]).all():
+            raise InputError(
+                f"weights are no longer finite after step {self.step} of epoch {self.epoch + 1}, at learning rate "
+                f"{self.schedule.get_last_lr()[0]:.2e}: lower lr, or set clip, or use amp: bf16 or none"
+            )
+
+
+def _random_state(device: torch.device) -> dict[str, torch.Tensor]:
+    states = {"cpu": torch.get_rng_state()}
+    if device.type != "cpu":
+        states[device.type] = torch.get_device_module(device).get_rng_state()
+    return states

@@ -1,0 +1,145 @@
+"""Steps of a tiny network: micro-batches, a GPU that is too small, losses that are no numbers."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import nn
+
+from tessera.errors import InputError
+from tessera.learn.ema import Ema
+from tessera.learn.loop import Batch, Setup, train_epoch
+from tessera.learn.losses.build import build_loss
+from tessera.learn.run import Run
+from tessera.learn.sums import Step, Sums
+
+CPU = torch.device("cpu")
+N = 6  # images of a batch
+
+
+class Network(nn.Module):
+    """Logits by a convolution; like a small GPU, it is out of memory above `room` images."""
+
+    def __init__(self, room: int = N, norm: bool = False):
+        super().__init__()
+        torch.manual_seed(0)
+        self.layers = nn.Sequential(nn.Conv2d(1, 1, 3, padding=1), nn.BatchNorm2d(1) if norm else nn.Identity())
+        self.room, self.seen = room, []
+
+    def forward(self, windows: torch.Tensor) -> torch.Tensor:
+        self.seen.append(len(windows))
+        if len(windows) > self.room:
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory.")
+        return self.layers(windows.float() / 255)
+
+
+def _run(network: Network, pieces: int = 1) -> Run:
+    optimiser = torch.optim.SGD(network.parameters(), 0.1)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: 1.0)
+    scaler = torch.amp.GradScaler("cpu", enabled=False)
+    return Run(network, Ema(network, 0), optimiser, schedule, scaler, Sums(str), pieces)
+
+
+def _batches(count: int = 1) -> list[Batch]:
+    draw = torch.Generator().manual_seed(0)
+    windows = torch.randint(0, 256, (count, N, 1, 8, 8), dtype=torch.uint8, generator=draw)
+    target = torch.randint(0, 2, (count, N, 1, 8, 8), generator=draw) > 0
+    return [Batch(torch.arange(N), *both, torch.ones_like(both[1])) for both in zip(windows, target, strict=True)]
+
+
+def _train(run: Run, batches: list[Batch], after_step: Callable[[], None] = lambda: None) -> tuple[dict, list[str]]:
+    notes: list[str] = []
+    setup = Setup(build_loss({"bce": 1.0}), CPU, "none", None, notes.append)
+    return train_epoch(run, batches, setup, after_step), notes
+
+
+def _weights(run: Run) -> torch.Tensor:
+    return torch.cat([parameter.detach().flatten() for parameter in run.network.parameters()])
+
+
+@pytest.mark.parametrize("pieces", [2, 3, 4, 6, 9])
+def test_micro_batches_make_the_same_step(pieces: int) -> None:
+    whole, parts = _run(Network()), _run(Network(), pieces)
+    rows = [_train(run, _batches(3))[0] for run in (whole, parts)]
+    torch.testing.assert_close(_weights(parts), _weights(whole))
+    assert rows[1]["loss"] == pytest.approx(rows[0]["loss"])
+    assert rows[1]["images"] == 3 * N
+    assert max(parts.network.seen) == -(-N // min(pieces, N))
+
+
+@pytest.mark.parametrize("norm", [False, True])
+def test_out_of_gpu_memory_the_step_is_repeated_in_halves(norm: bool) -> None:
+    whole, small = _run(Network(norm=norm)), _run(Network(room=2, norm=norm))
+    _train(whole, _batches(2))
+    row, notes = _train(small, _batches(2))
+    assert small.network.seen == [6, 3, 2, 2, 1, 1, 2, 2, 1, 1]  # of 6, of 2 × 3, of 4, and so from then on
+    assert small.step == 2 and row["images"] == 2 * N
+    assert [note.split(":")[0] for note in notes] == ["out of GPU memory"] * 2
+    assert all(("batch-norm's statistics" in note) == norm for note in notes)
+    if not norm:
+        torch.testing.assert_close(_weights(small), _weights(whole))
+
+
+def test_the_smaller_micro_batches_are_remembered() -> None:
+    small = _run(Network(room=2))
+    _train(small, _batches())
+    again = _run(Network(room=2))
+    again.restore(small.state())
+    _, notes = _train(again, _batches())
+    assert notes == []
+
+
+def test_one_image_that_does_not_fit_is_an_error() -> None:
+    with pytest.raises(InputError, match="does not hold the training of one image: lower size"):
+        _train(_run(Network(room=0)), _batches())
+
+
+def test_no_other_error_is_caught() -> None:
+    class Broken(Network):
+        def forward(self, windows: torch.Tensor) -> torch.Tensor:
+            raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+    with pytest.raises(RuntimeError, match="illegal"):
+        _train(_run(Broken()), _batches())
+
+
+@pytest.mark.parametrize("every", [1, 2, 16])
+def test_a_loss_that_is_no_number_is_found_before_a_state_is_saved(every: int) -> None:
+    run = _run(Network())
+    run.sums = Sums(lambda item: f"<{item}>", every)
+    saved = []
+
+    def after_step() -> None:
+        if run.step == 1:
+            with torch.no_grad():
+                run.network.layers[0].weight.fill_(float("nan"))
+        if run.step == 3:
+            saved.append(run.state())
+
+    said = r"the loss is nan in step 2 of epoch 1, at learning rate 1\.00e-01: .*Its batch was <0>, <1>, <2>"
+    with pytest.raises(InputError, match=said):
+        _train(run, _batches(4), after_step)
+    assert saved == []
+
+
+def test_weights_that_are_no_numbers_are_never_saved() -> None:
+    run = _run(Network())
+    _train(run, _batches())
+    run.state()
+    with torch.no_grad():
+        run.network.layers[0].bias.fill_(float("inf"))
+    with pytest.raises(InputError, match=r"weights are no longer finite after step 1 of epoch 1, at learning rate 1"):
+        run.state()
+
+
+def test_sums_do_not_depend_on_how_many_are_read_at_once() -> None:
+    states = []
+    for every in (1, 3):
+        sums = Sums(str, every)
+        for number in range(7):
+            sums.add(Step(torch.tensor(0.1 * number), torch.arange(4), 0.1, 1, number), 2.0, 0.5)
+        states.append(sums.state())
+    assert states[0] == states[1]
+    assert sums.row() == {"loss": pytest.approx(0.3), "images": 28, "seconds": 14.0, "data_wait": 0.25}
+    sums.clear()
+    assert sums.state() == {"loss": 0.0, "images": 0, "seconds": 0.0, "waited": 0.0}
