@@ -1,5 +1,6 @@
 """Trains one model on the patches of one fold split."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,10 +13,10 @@ from tessera.data.pixels import PixelStore
 from tessera.learn.augmentations import build_augmentation
 from tessera.learn.dataset import Shape, Windows, draw_epoch, windows_of
 from tessera.learn.ema import Ema
-from tessera.learn.loading import Loader, each_once
 from tessera.learn.loop import Setup, keep_best, train_epoch, validate
 from tessera.learn.losses.build import build_loss
 from tessera.learn.networks import build_network
+from tessera.learn.on_device.choice import build_loader
 from tessera.learn.progress import Clock
 from tessera.learn.resume import Keeper, load_state
 from tessera.learn.run import Run
@@ -36,8 +37,7 @@ class Training:
 
     def __init__(self, model: "Model", task: Binary, amp: str, machine: Machine):
         self.model, self.task, self.amp, self.machine = model, task, amp, machine
-        self.device, self.pinned = machine.device, machine.device.type == "cuda"
-        self.shape = Shape.of(model)
+        self.device, self.shape = machine.device, Shape.of(model)
 
     def fit(
         self,
@@ -68,7 +68,7 @@ class Training:
             run.restore(saved)
         keeper = Keeper(state, self.machine.save_seconds, run.state)
         setup = Setup(build_loss(self.model.loss), self.device, self.amp, self.model.clip, clock.note)
-        loader = Loader(items, self.task, batch, self.machine.workers, self.pinned)
+        loader = build_loader(items, scored, self.model, self.task, batch, self.machine, clock.note)
         positive = (train.positive_fraction > 0).to_numpy()
 
         def after_step() -> None:
@@ -83,7 +83,7 @@ class Training:
                 row = train_epoch(run, loader.epoch(run.epoch, order, run.step), setup, after_step)
                 row = {"epoch": run.epoch + 1, "lr": run.schedule.get_last_lr()[0], **row, "score": None}
                 if row["epoch"] % self.model.validate_every == 0 or row["epoch"] == self.model.epochs:
-                    row["score"] = self._score(run, scored, keeper)
+                    row["score"] = self._score(run, loader.each_once(scored), keeper)
                 run.end_epoch(row)
                 keeper.save() if run.epoch == self.model.epochs else keeper.after_epoch()
                 clock.say(row)
@@ -106,9 +106,8 @@ class Training:
     def _seed(self, epoch: int) -> int:
         return np.random.SeedSequence([self.model.seed, epoch]).generate_state(1)[0].item()
 
-    def _score(self, run: Run, scored: Windows, keeper: Keeper) -> float:
-        batches = keeper.watching(each_once(scored, self.model.batch, self.machine.workers, self.pinned))
-        counts = validate(run.ema.network, batches, self.task, self.device, self.amp)
+    def _score(self, run: Run, batches: Iterable, keeper: Keeper) -> float:
+        counts = validate(run.ema.network, keeper.watching(batches), self.task, self.device, self.amp)
         value = FScore("pooled", empty=1.0).of(counts)
         if self.model.keep == "best":
             keep_best(run, value)

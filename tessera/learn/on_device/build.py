@@ -86,18 +86,20 @@ class Changes:
         return chosen, drawn
 
     def _add(self, entry: Entry, slices: int) -> int:
+        if isinstance(entry, str):
+            raise NotOnDeviceError(f"cannot make one of several lists, as {entry}")
         name, arguments = entry["name"], {key: value for key, value in entry.items() if key not in ("name", "p")}
         if name in TURNS:
-            raise NotOnDeviceError(f"{name} after another change (put it first)")
+            raise NotOnDeviceError(f"cannot make {name} after another change, only before all others")
         if name not in CHANGES:
-            raise NotOnDeviceError(name)
+            raise NotOnDeviceError(f"has no {name}; it has {', '.join([*TURNS, *CHANGES, 'OneOf'])}")
         known = inspect.signature(CHANGES[name]).parameters
         if strange := arguments.keys() - known:
-            raise NotOnDeviceError(f"{name} with {', '.join(sorted(strange))}")
+            raise NotOnDeviceError(f"has no {', '.join(sorted(strange))} of {name}")
         try:
             self.changes.append(CHANGES[name](**arguments | ({"slices": slices} if "slices" in known else {})))
         except NotOnDeviceError as error:
-            raise NotOnDeviceError(f"{name} {error}") from None
+            raise NotOnDeviceError(f"cannot make {name} {error}") from None
         return len(self.changes) - 1
 
 

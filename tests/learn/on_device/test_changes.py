@@ -199,7 +199,7 @@ def test_all_orientations_come_equally_often(entries: list[dict], most: int) -> 
     ("entries", "named"),
     [
         ([{"name": "Solarize"}], "Solarize"),
-        ([{"name": "Affine", "shear": 4, "border_mode": 4}], "Affine with shear"),
+        ([{"name": "Affine", "shear": 4, "border_mode": 4}], "no shear of Affine"),
         ([{"name": "Affine", "rotate": 4}], "border_mode: 4"),
         ([{"name": "RandomGamma"}, {"name": "HorizontalFlip"}], "HorizontalFlip after another"),
         ([{"name": "OneOf", "transforms": [{"name": "RandomGamma"}, {"name": "Downscale"}]}], "Downscale"),
