@@ -39,6 +39,7 @@ def train(model: str, fold: int) -> None:
     check_windows(windows[kept], parts, fold, params.fold.buffer)
     said = describe_seen(windows[kept], manifest) | {
         "model": model, "fold": fold, "params": section.model_dump(), "amp": params.train.amp, "data_digest": store.digest,
+        "selected_on_validation": section.selected_on_validation,
     }  # fmt: skip
     scratch = SCRATCH / f"{model}-{fold}-{run_key(said)}"
 
@@ -51,10 +52,8 @@ def train(model: str, fold: int) -> None:
 
     about, record = describe(said, run, clock, here.device)
     with paths.writing(paths.weights(model, fold)) as path:
-        network = run.ema.network
-        if run.best is not None:
-            network.load_state_dict(run.best)
-        save_checkpoint(path, network, about)
+        run.kept.finish(run.ema.network)
+        save_checkpoint(path, run.ema.network, about)
     with paths.writing(paths.history(model, fold)) as path:
         pd.DataFrame(run.history).to_csv(path, index=False)
     with paths.writing(paths.record(model, fold)) as path:

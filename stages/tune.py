@@ -41,7 +41,7 @@ def main() -> None:
         models[name] = evaluate(search, alone, tune.bootstrap, tune.seed) if len(weights) > 1 else ensemble
     scores = {
         "score": params.score.model_dump() | {"name": score.name}, "notes": refusal, "ensemble": ensemble, "models": models,
-        "selected_on_validation": [name for name in tune.ensemble if params.models[name].keep == "best"],
+        "selected_on_validation": [name for name in tune.ensemble if params.models[name].selected_on_validation],
         "curves": score_curves(search, ensemble["decision"]), "rows": rows.to_dict("list"),
     }  # fmt: skip
     with paths.writing(paths.SCORES) as path:

@@ -7,6 +7,7 @@ import yaml
 from tessera.errors import InputError
 from tessera.params.data import Data
 from tessera.params.load import load_params
+from tessera.params.loss import Loss
 
 SHIPPED = Path(__file__).parent.parent / "params.yaml"
 DELETE = "delete this key"
@@ -38,6 +39,17 @@ def test_the_shipped_params_load() -> None:
 def test_the_schema_says_what_the_shipped_file_does_not() -> None:
     model = load_params(SHIPPED).models["unet_2d"]
     assert (model.keep, model.weight_decay, model.warmup) == ("last", 0.01, 0.1)
+
+
+def test_a_loss_is_recorded_as_always_and_as_it_was_given() -> None:
+    given = load_params(SHIPPED).models["unet_2d"].model_dump()
+    assert given["loss"] == {"bce": 1.0, "dice": 1.0}
+    assert "auxiliary" not in given
+    for loss in ({"bce": 0.5, "dice": {"weight": 1.0, "per_image": True}}, {"fbeta": {"weight": 2.0, "beta": 0.5}}):
+        assert Loss(**loss).model_dump() == loss
+        assert Loss(**Loss(**loss).model_dump()) == Loss(**loss)
+    assert Loss(dice={"per_image": False}).model_dump() == {"dice": 1.0}
+    assert Loss(bce=1, dice=None) == Loss(bce=1)
 
 
 WRONG = [
@@ -111,8 +123,14 @@ WRONG = [
     ({"predict.views": ["flip_h", "flip_h"]}, ["predict.views", "one thing twice"]),
     ({"models.unet_2d.size": 100}, ["models.unet_2d", "multiple of 32", "next is 128"]),
     ({"models.unet_2d.slices": 4}, ["models.unet_2d", "slices must be odd", "4"]),
-    ({"models.unet_2d.loss": {"bce": 0}}, ["models.unet_2d", "weights above 0"]),
-    ({"models.unet_2d.loss": {}}, ["models.unet_2d", "loss needs names"]),
+    ({"models.unet_2d.loss.bce": 0}, ["models.unet_2d.loss.bce.weight = 0", "greater than 0"]),
+    ({"models.unet_2d.loss": {}}, ["models.unet_2d.loss", "names no term; there are bce, focal, dice"]),
+    ({"models.unet_2d.loss": {"lovas": 1}}, ["models.unet_2d.loss.lovas", "did you mean 'lovasz'", "tversky"]),
+    ({"models.unet_2d.loss.dice": {"per_imag": True}}, ["loss.dice.per_imag", "did you mean 'per_image'", "weight"]),
+    ({"models.unet_2d.loss": {"fbeta": 1}}, ["models.unet_2d.loss.fbeta.beta is missing"]),
+    ({"models.unet_2d.loss": {"focal": {"gamma": 0.5}}}, ["models.unet_2d.loss.focal.gamma = 0.5", "1"]),
+    ({"models.unet_2d.loss": {"dice": "much"}}, ["models.unet_2d.loss.dice.weight = 'much'", "number"]),
+    ({"models.unet_2d.auxiliary": {"empties": 1}}, ["models.unet_2d.auxiliary.empties", "did you mean 'empty'"]),
     ({"models.unet_2d.augment": {"saturation": 10}}, ["models.unet_2d", "saturation", "rgb"]),  # the data are grey
     ({"data.channels": "rgb", "models.unet_25d.augment": {"hue": 10}}, ["models.unet_25d", "hue", "slices"]),
     ({"models.unet_2d.depths": [4, 4]}, ["models.unet_2d", "depths must rise", "(4, 4)"]),

@@ -50,7 +50,6 @@ def train_epoch(run: Run, batches: Iterable[Batch], setup: Setup, after_step: Ca
 
     Raises InputError when the loss is no longer finite; `after_step` may raise what it likes.
     """
-    run.network.train()
     bar = tqdm(batches, desc=f"epoch {run.epoch + 1}", unit="batch", leave=False, disable=None)
     start = time.perf_counter()
     for batch, waited in _timed(bar):
@@ -87,8 +86,8 @@ def _gradients(run: Run, batch: Batch, setup: Setup) -> torch.Tensor:
     total = torch.zeros((), device=setup.device)
     for piece in batch.split(run.pieces):
         with autocast(setup.device, setup.amp):
-            logits = run.network(piece.windows)
-        loss = setup.loss(logits.float(), piece.target.float(), piece.valid.float())
+            predicted = run.network(piece.windows)
+        loss = setup.loss(predicted, piece.target.float(), piece.valid.float())
         loss = loss * (len(piece.items) / len(batch.items))
         run.scaler.scale(loss).backward()
         total += loss.detach()
@@ -141,13 +140,6 @@ def validate(
             count(mask, *task.encode_target(label)) for mask, label in zip(masks, labels.cpu().numpy(), strict=True)
         ]
     return np.stack(counts)
-
-
-def keep_best(run: Run, score: float) -> None:
-    """Remembers the averaged weights when `score` is the best so far."""
-    if score > run.best_score:
-        run.best_score = score
-        run.best = {name: tensor.detach().clone() for name, tensor in run.ema.network.state_dict().items()}
 
 
 def _timed(batches: Iterable[Batch]) -> Iterator[tuple[Batch, float]]:

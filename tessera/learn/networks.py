@@ -34,7 +34,10 @@ _HEAD = ("fc.", "head.", "classifier.", "last_linear.", "_fc.")  # an encoder fi
 
 
 class Segmenter(nn.Module):
-    """Windows (B, slices·channels, H, W) uint8 → logits (B, classes, H, W); H and W multiples of `MULTIPLE`."""
+    """Windows (B, slices·channels, H, W) uint8 → logits (B, classes, H, W); H and W multiples of `MULTIPLE`.
+
+    With an auxiliary head, training mode returns its logits (B, classes) as well, evaluation mode drops them.
+    """
 
     def __init__(self, network: nn.Module, mean: tuple[float, ...], std: tuple[float, ...], slices: int):
         super().__init__()
@@ -43,9 +46,10 @@ class Segmenter(nn.Module):
             values = torch.tensor(values).repeat(slices).view(1, -1, 1, 1) * 255
             self.register_buffer(name, values, persistent=False)
 
-    def forward(self, windows: torch.Tensor) -> torch.Tensor:
+    def forward(self, windows: torch.Tensor) -> torch.Tensor | tuple[torch.Tensor, torch.Tensor]:
         normalised = (windows.float() - self.mean) / self.std
-        return self.network(normalised.contiguous(memory_format=torch.channels_last))
+        predicted = self.network(normalised.contiguous(memory_format=torch.channels_last))
+        return predicted[0] if isinstance(predicted, tuple) and not self.training else predicted
 
 
 def build_network(model: "Model", channels: int, classes: int, pretrained: bool) -> Segmenter:
@@ -60,6 +64,8 @@ def build_network(model: "Model", channels: int, classes: int, pretrained: bool)
     hub = (timm or model.weights) if pretrained and model.weights == "imagenet" else None
     local = Path(model.weights) if pretrained and model.weights and not hub else None
     arguments = {"in_channels": channels * model.slices, "classes": classes, **model.arguments}
+    if model.auxiliary:  # smp's own classifier on the encoder's last map
+        arguments["aux_params"] = {"classes": classes}
     if local and timm:  # which knows the names, heads and first layers of its own files
         _read_weights(local)
         hub, local, arguments["pretrained_cfg_overlay"] = True, None, {"file": model.weights}

@@ -28,8 +28,7 @@ def describe(said: dict, run: Run, clock: Clock, device: torch.device) -> tuple[
     scores = [row["score"] for row in run.history if row["score"] is not None]
     about = said | {
         "parameters": parameters_of(run.network), "epochs": run.epoch,
-        "kept": "best" if run.best is not None else "last",
-        "selected_on_validation": run.best is not None,
+        "kept": run.kept.how, "kept_epochs": run.kept.numbers or [run.epoch],
     }  # fmt: skip
     images, seconds = (sum(row[key] for row in run.history) for key in ("images", "seconds"))
     record = about | {

@@ -7,6 +7,7 @@ from torch import nn
 
 from tessera.errors import InputError
 from tessera.learn.ema import Ema
+from tessera.learn.kept import Kept
 from tessera.learn.sums import Sums
 
 
@@ -20,12 +21,11 @@ class Run:
     schedule: torch.optim.lr_scheduler.LambdaLR
     scaler: torch.amp.GradScaler
     sums: Sums  # of the epoch
+    kept: Kept
     pieces: int = 1  # micro-batches of a step
     epoch: int = 0  # finished ones
     step: int = 0  # finished ones of the epoch
     history: list[dict] = field(default_factory=list)
-    best: dict | None = None  # weights of the best epoch, where they are kept
-    best_score: float = -1.0
 
     @property
     def device(self) -> torch.device:
@@ -37,10 +37,15 @@ class Run:
             torch.manual_seed(seed)
 
     def end_epoch(self, row: dict) -> None:
-        """Writes the epoch into the history."""
+        """Writes the epoch into the history, and offers its averaged weights to be kept."""
         self.epoch, self.step = self.epoch + 1, 0
         self.sums.clear()
         self.history.append(row)
+        self.kept.offer(self.epoch, row["score"], self.ema.network)
+
+    def finished(self, epochs: int) -> bool:
+        """Whether all epochs are done, or the score has stopped rising for as long as `patience` says."""
+        return self.epoch == epochs or self.kept.exhausted
 
     def state(self) -> dict:
         """Everything a later process needs to go on to the same weights, of tensors and plain values only.
@@ -56,7 +61,7 @@ class Run:
             "optimiser": self.optimiser.state_dict(), "schedule": self.schedule.state_dict(),
             "scaler": self.scaler.state_dict(), "sums": sums, "pieces": self.pieces,
             "epoch": self.epoch, "step": self.step, "history": self.history,
-            "best": self.best, "best_score": self.best_score, "random": _random_state(self.device),
+            "kept": self.kept.state(), "random": _random_state(self.device),
         }  # fmt: skip
 
     def restore(self, state: dict) -> None:
@@ -69,7 +74,8 @@ class Run:
         self.scaler.load_state_dict(state["scaler"])
         self.sums.restore(state["sums"])
         self.pieces, self.epoch, self.step = state["pieces"], state["epoch"], state["step"]
-        self.history, self.best, self.best_score = state["history"], state["best"], state["best_score"]
+        self.history = state["history"]
+        self.kept.restore(state["kept"])
         torch.set_rng_state(state["random"]["cpu"])
         if self.device.type in state["random"].keys() - {"cpu"}:
             torch.get_device_module(self.device).set_rng_state(state["random"][self.device.type])

@@ -16,7 +16,12 @@ def cosine(steps: int, warmup: int) -> Callable[[int], float]:
     return lambda step: (step + 1) / warmup if step < warmup else _down(step, steps, warmup, 0)
 
 
-SCHEDULES = {"onecycle": onecycle, "cosine": cosine}
+def poly(steps: int, warmup: int) -> Callable[[int], float]:
+    """Linear from 0 up to 1 within `warmup` steps, then (1 − share of the rest)^0.9 down to 0. Source: Chen et al. 2017, DeepLab."""
+    return lambda step: (step + 1) / warmup if step < warmup else max(1 - _share(step, steps, warmup), 0) ** 0.9
+
+
+SCHEDULES = {"onecycle": onecycle, "cosine": cosine, "poly": poly}
 
 
 def build_schedule(
@@ -31,4 +36,8 @@ def _cosine(start: float, end: float, share: float) -> float:
 
 
 def _down(step: int, steps: int, warmup: int, end: float) -> float:
-    return _cosine(1, end, (step - warmup) / max(steps - warmup, 1))
+    return _cosine(1, end, _share(step, steps, warmup))
+
+
+def _share(step: int, steps: int, warmup: int) -> float:
+    return (step - warmup) / max(steps - warmup, 1)

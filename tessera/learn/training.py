@@ -13,10 +13,12 @@ from tessera.data.pixels import PixelStore
 from tessera.learn.augmentations import build_augmentation
 from tessera.learn.dataset import Shape, Windows, draw_epoch, windows_of
 from tessera.learn.ema import Ema
-from tessera.learn.loop import Setup, keep_best, train_epoch, validate
+from tessera.learn.kept import Kept
+from tessera.learn.loop import Setup, train_epoch, validate
 from tessera.learn.losses.build import build_loss
 from tessera.learn.networks import build_network
 from tessera.learn.on_device.choice import build_loader
+from tessera.learn.optimiser import build_optimiser, set_training
 from tessera.learn.progress import Clock
 from tessera.learn.resume import Keeper, load_state
 from tessera.learn.run import Run
@@ -67,7 +69,9 @@ class Training:
         if saved := load_state(state, clock.note):
             run.restore(saved)
         keeper = Keeper(state, self.machine.save_seconds, run.state)
-        setup = Setup(build_loss(self.model.loss), self.device, self.amp, self.model.clip, clock.note)
+        setup = Setup(
+            build_loss(self.model.loss, self.model.auxiliary), self.device, self.amp, self.model.clip, clock.note
+        )
         loader = build_loader(items, scored, self.model, self.task, batch, self.machine, clock.note)
         positive = (train.positive_fraction > 0).to_numpy()
 
@@ -77,15 +81,16 @@ class Training:
 
         clock.start(run, len(items), steps, batch)
         with keeper.listening():
-            while run.epoch < self.model.epochs:
+            while not run.finished(self.model.epochs):
                 run.begin_epoch(self._seed(run.epoch))
+                set_training(run.network, self.model, run.epoch)
                 order = draw_epoch(positive, self.model.patches, self.model.positive_share, self.model.seed, run.epoch)
                 row = train_epoch(run, loader.epoch(run.epoch, order, run.step), setup, after_step)
                 row = {"epoch": run.epoch + 1, "lr": run.schedule.get_last_lr()[0], **row, "score": None}
                 if row["epoch"] % self.model.validate_every == 0 or row["epoch"] == self.model.epochs:
                     row["score"] = self._score(run, loader.each_once(scored), keeper)
                 run.end_epoch(row)
-                keeper.save() if run.epoch == self.model.epochs else keeper.after_epoch()
+                keeper.save() if run.finished(self.model.epochs) else keeper.after_epoch()
                 clock.say(row)
         return run
 
@@ -95,23 +100,18 @@ class Training:
         if self.machine.compile:
             network.compile()  # in place: the names of its weights stay
         cuda = self.device.type == "cuda"
-        optimiser = torch.optim.AdamW(
-            network.parameters(), self.model.lr, weight_decay=self.model.weight_decay, fused=cuda
-        )
+        optimiser = build_optimiser(network, self.model)
         schedule = build_schedule(self.model.schedule, optimiser, steps, self.model.warmup)
         scaler = torch.amp.GradScaler(self.device.type, enabled=self.amp == "fp16")
         sums = Sums(lambda item: _place(train, item), every=UNREAD if cuda else 1)
-        return Run(network, ema, optimiser, schedule, scaler, sums, pieces=self.model.accumulate)
+        return Run(network, ema, optimiser, schedule, scaler, sums, Kept(self.model), pieces=self.model.accumulate)
 
     def _seed(self, epoch: int) -> int:
         return np.random.SeedSequence([self.model.seed, epoch]).generate_state(1)[0].item()
 
     def _score(self, run: Run, batches: Iterable, keeper: Keeper) -> float:
         counts = validate(run.ema.network, keeper.watching(batches), self.task, self.device, self.amp)
-        value = FScore("pooled", empty=1.0).of(counts)
-        if self.model.keep == "best":
-            keep_best(run, value)
-        return value
+        return FScore("pooled", empty=1.0).of(counts)
 
 
 def _place(patches: pd.DataFrame, item: int) -> str:

@@ -103,6 +103,8 @@ def _known_keys(location: tuple) -> list[str]:
     for key in location:
         if isinstance(section, type) and issubclass(section, Section):
             section = section.model_fields[key].annotation
+            if type(None) in typing.get_args(section):  # Section | None
+                section = typing.get_args(section)[0]
         else:  # dict[Name, Model]: any name leads to a Model
             section = typing.get_args(section)[-1]
     return list(section.model_fields)

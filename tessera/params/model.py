@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
+from tessera.params.loss import Auxiliary, Loss
 from tessera.params.section import Section, Seed, Share, later, unique
 
 Depth = Annotated[int, Field(ge=0)]  # the number of a slice
@@ -48,15 +49,23 @@ class Model(Section):
     accumulate: int = later(1, ge=1)  # micro-batches of a step, one after the other; it still sees `batch` windows
     positive_share: Share | None = None  # of the drawn patches; null is as indexed
     lr: float = Field(gt=0)
+    encoder_lr: float = later(1.0, gt=0)  # factor on the encoder's learning rate
+    layer_decay: float = later(1.0, gt=0, le=1)  # a further factor for each of the encoder's levels below the deepest
     weight_decay: float = Field(ge=0, default=0.01)
-    schedule: Literal["onecycle", "cosine"] = "onecycle"
+    decay: Literal["all", "weights"] = later("all")  # weights: norms and biases are not decayed
+    freeze: int = later(0, ge=0)  # first epochs in which the encoder does not learn
+    freeze_norms: bool = later(False)  # the encoder's batch statistics stay as they were loaded
+    schedule: Literal["onecycle", "cosine", "poly"] = "onecycle"
     warmup: Share = 0.1  # share of all steps
     clip: float | None = Field(gt=0, default=None)  # gradient norm
     ema: Share = 0  # decay a step; 0 is off
-    loss: dict[str, float]
+    loss: Loss
+    auxiliary: Auxiliary | None = later(None)
     augment: Augment = Augment()
-    keep: Literal["last", "best"] = "last"
+    keep: Literal["last", "best", "mean_of_best", "mean_of_last"] = "last"  # epochs; mean_of_last is SWA
+    keep_epochs: int | None = later(None, ge=2)  # how many a mean is of
     validate_every: int = Field(ge=1, default=1)  # epochs; the last one is always scored
+    patience: int | None = later(None, ge=1)  # scored epochs without a better one, after which training stops
     seed: Seed = 0
 
     @model_validator(mode="after")
@@ -72,13 +81,24 @@ class Model(Section):
             raise ValueError(f"depths must rise, got {self.depths}; the last one is not read")
         if outside := [z for z in self.centres or () if not first <= z < end]:
             raise ValueError(f"centres must lie within depths {self.depths}, got {outside[0]}")
+        if self.keep.startswith("mean_of_") != (self.keep_epochs is not None):
+            raise ValueError(
+                f"keep_epochs says of how many epochs a mean is: keep is {self.keep}, it {self.keep_epochs}"
+            )
+        if self.freeze_norms and self.weights is None:
+            raise ValueError("freeze_norms keeps batch statistics of pretrained weights; weights is null")
+        if self.freeze >= self.epochs:
+            raise ValueError(f"freeze {self.freeze} leaves none of the {self.epochs} epochs to the encoder")
         if self.batch % self.accumulate:
             raise ValueError(f"accumulate must divide batch into equal parts, got {self.batch} / {self.accumulate}")
-        if not self.loss or min(self.loss.values()) <= 0:
-            raise ValueError(f"loss needs names with weights above 0, got {self.loss}")
         if self.slices > 1 and (self.augment.hue or self.augment.saturation):
             raise ValueError("augment.hue and augment.saturation change single RGB images, slices must be 1")
         return self
+
+    @property
+    def selected_on_validation(self) -> bool:
+        """Whether what is kept was chosen by the score of the held-out fold, which is reported later."""
+        return self.keep in ("best", "mean_of_best") or self.patience is not None
 
     @property
     def half_depth(self) -> int:

@@ -80,8 +80,8 @@ def train(pixel_store: Callable[..., PixelStore], model: Callable[..., Model], t
 def written(run: Run, path: Path) -> bytes:
     """The checkpoint, without the times in the history."""
     losses = [(row["loss"], row["score"], row["images"]) for row in run.history]
-    save_checkpoint(path, run.ema.network, {"losses": losses, "best": run.best_score})
-    return path.read_bytes() + b"".join(tensor.numpy().tobytes() for tensor in run.best.values())
+    save_checkpoint(path, run.ema.network, {"losses": losses, "best": run.kept.best_score})
+    return path.read_bytes() + b"".join(tensor.numpy().tobytes() for tensor in run.kept.epochs[0][2].values())
 
 
 @pytest.fixture(scope="module")

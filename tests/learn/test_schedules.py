@@ -4,7 +4,9 @@ import torch
 
 from tessera.learn.schedules import SCHEDULES, build_schedule
 
-ENDS = {"onecycle": (1 / 25, 1e-4), "cosine": (0.1, 0.0)}  # first (cosine: one of ten warm-up steps) and last
+ENDS = {  # first (of all but onecycle: one of ten warm-up steps), half-way down, and last
+    "onecycle": (1 / 25, (1 + 1e-4) / 2, 1e-4), "cosine": (0.1, 0.5, 0.0), "poly": (0.1, 0.5**0.9, 0.0),
+}  # fmt: skip
 
 
 def _rates(name: str, steps: int, warmup: float, lr: float = 1.0) -> list[float]:
@@ -28,10 +30,10 @@ def test_a_schedule_rises_to_the_peak_and_falls_to_its_end(name: str) -> None:
     rates = _rates(name, 100, 0.1)
     assert rates[0] == pytest.approx(ENDS[name][0])
     assert rates[10] == pytest.approx(1)
-    assert rates[100] == pytest.approx(ENDS[name][1], abs=1e-9)
+    assert rates[100] == pytest.approx(ENDS[name][2], abs=1e-9)
     assert (np.diff(rates[:10]) > 0).all()
     assert (np.diff(rates[10:]) < 0).all()
-    assert rates[55] == pytest.approx((1 + ENDS[name][1]) / 2)  # half-way down a cosine
+    assert rates[55] == pytest.approx(ENDS[name][1])
 
 
 @pytest.mark.parametrize("name", SCHEDULES)

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from tessera.data.boxes import BOX
 from tessera.data.pixels import PixelStore
 from tessera.errors import InputError
+from tessera.learn.losses.build import LOSSES
 from tessera.learn.progress import Clock
 from tessera.learn.run import Run
 from tessera.learn.training import Training
@@ -50,11 +51,40 @@ def test_it_learns_at_every_precision(store: PixelStore, model: Callable, tmp_pa
     assert {tensor.dtype for tensor in run.network.parameters()} == {torch.float32}
 
 
-def test_keep_best_remembers_the_epoch_that_scored_best(store: PixelStore, model: Callable, tmp_path: Path) -> None:
+def test_a_sum_of_all_losses_and_a_head_for_empty_windows_learn(
+    store: PixelStore, model: Callable, tmp_path: Path
+) -> None:
+    loss = dict.fromkeys(LOSSES, 0.3) | {"fbeta": {"weight": 0.3, "beta": 2}}
+    section = model(epochs=8, batch=3, lr=1e-2, loss=loss, auxiliary={"empty": 0.1})
+    run = fit(store, section, tmp_path / "state.pt", "bf16")
+    assert run.history[-1]["loss"] < 0.6 * run.history[0]["loss"]
+    assert run.history[-1]["score"] > 0.8
+
+
+def test_keep_best_ends_with_the_epoch_that_scored_best(store: PixelStore, model: Callable, tmp_path: Path) -> None:
     run = fit(store, model(epochs=3, keep="best"), tmp_path / "state.pt")
-    assert run.best_score == max(row["score"] for row in run.history)
-    assert run.best.keys() == run.ema.network.state_dict().keys()
-    assert fit(store, model(epochs=1), tmp_path / "last.pt").best is None
+    scores = [row["score"] for row in run.history]
+    assert run.kept.best_score == max(scores)
+    assert run.kept.numbers == [scores.index(max(scores)) + 1]
+    assert fit(store, model(epochs=1), tmp_path / "last.pt").kept.numbers == []
+
+
+def test_training_stops_once_the_score_no_longer_rises_and_stays_stopped(
+    store: PixelStore, model: Callable, tmp_path: Path
+) -> None:
+    section = model(epochs=30, lr=1e-9, patience=2)  # too low a rate to change any mask
+    for _ in range(2):
+        run = fit(store, section, tmp_path / "state.pt")
+        assert run.finished(30)
+        assert run.epoch == len(run.history) == 3
+
+
+def test_the_mean_of_the_last_epochs_is_no_single_one(store: PixelStore, model: Callable, tmp_path: Path) -> None:
+    run = fit(store, model(epochs=3, keep="mean_of_last", keep_epochs=2), tmp_path / "state.pt")
+    last = {name: tensor.clone() for name, tensor in run.ema.network.state_dict().items()}
+    run.kept.finish(run.ema.network)
+    assert run.kept.numbers == [2, 3]
+    assert any(not torch.equal(tensor, last[name]) for name, tensor in run.ema.network.state_dict().items())
 
 
 def test_a_loss_that_is_no_number_stops_the_run_and_names_its_patches(

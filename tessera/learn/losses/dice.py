@@ -2,17 +2,13 @@
 
 import torch
 
-SMOOTH = 1.0  # pixels; keeps a batch without positives at a finite, small gradient
+from tessera.learn.losses.valid import SMOOTH, soft_counts
 
 
-def dice(logits: torch.Tensor, target: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
-    """1 − soft Dice, pooled over the batch, mean over classes; arguments as `bce`.
+def dice(logits: torch.Tensor, target: torch.Tensor, valid: torch.Tensor, *, per_image: bool) -> torch.Tensor:
+    """1 − soft Dice, pooled over the batch or per image, mean over classes.
 
     Source: Milletari et al. 2016, V-Net, with the plain (not squared) denominator.
     """
-    probabilities = logits.sigmoid() * valid
-    target = target * valid
-    axes = (0, 2, 3)
-    overlap = 2 * (probabilities * target).sum(axes)
-    total = probabilities.sum(axes) + target.sum(axes)
-    return (1 - (overlap + SMOOTH) / (total + SMOOTH)).mean()
+    counts = soft_counts(logits, target, valid, per_image)
+    return (1 - (2 * counts.overlap + SMOOTH) / (counts.found + counts.true + SMOOTH)).mean()
