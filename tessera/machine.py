@@ -48,12 +48,13 @@ def device() -> "torch.device":
     name = os.environ.get("TESSERA_DEVICE")
     if name is None:
         name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
-    if name.startswith("cuda"):
-        torch.set_float32_matmul_precision("high")  # TF32, in what autocast leaves in float32
     try:
-        return torch.empty(0, device=name).device
+        found = torch.empty(0, device=name).device
     except (RuntimeError, AssertionError) as error:
         raise InputError(f"TESSERA_DEVICE={name}: this device cannot be used here ({error})") from None
+    if found.type == "cuda":
+        torch.set_float32_matmul_precision("high")  # TF32 in what autocast leaves in float32
+    return found
 
 
 def threads() -> int:

@@ -1,6 +1,7 @@
 """The whole: every stage in order on a toy competition, in one process and by DVC."""
 
 import json
+import multiprocessing
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 
@@ -13,6 +14,7 @@ from repository import SOURCE, TOY_SAMPLE, Repository, run_stage, toy_params
 from tessera import paths
 from tessera.data.sample import write_sample
 from tessera.errors import InputError
+from tessera.learn.lock import locked
 
 AFTER = {"tune", "submit", "report"}
 
@@ -99,6 +101,26 @@ def test_a_killed_training_goes_on_after_its_last_epoch(inside, monkeypatch, fin
     run_stage("train", "deep", 0)
     assert said == [1, 2]
     assert paths.weights("deep", 0).read_bytes() == before
+
+
+def test_a_second_trainer_is_refused(inside):
+    fork = multiprocessing.get_context("fork")
+    held, done = fork.Event(), fork.Event()
+
+    def hold():
+        with locked(paths.SCRATCH / "train" / "deep-0.lock"):
+            held.set()
+            done.wait()
+
+    first = fork.Process(target=hold)
+    first.start()
+    held.wait()
+    try:
+        with pytest.raises(InputError, match=rf"deep-0\.lock is held by process {first.pid}"):
+            run_stage("train", "deep", 0)
+    finally:
+        done.set()
+        first.join()
 
 
 def test_oof_refuses_a_checkpoint_that_saw_the_part(inside):

@@ -1,25 +1,20 @@
 """Which epochs' averaged weights a training ends with."""
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import nn
-
-if TYPE_CHECKING:
-    from tessera.params.model import Model
 
 Weights = dict[str, torch.Tensor]
 BEST = ("best", "mean_of_best")  # chosen by the score of the held-out fold
 
 
 class Kept:
-    """The weights of single epochs, in main memory: the best `keep_epochs` ones or the last ones; of `last`, none.
+    """The weights of single epochs, in main memory: the best `count` ones or the last ones; of `last`, none.
 
     The mean of the last is SWA (Izmailov et al. 2018); as in the EMA, batch statistics are averaged like weights.
     """
 
-    def __init__(self, model: "Model"):
-        self.how, self.count, self.patience = model.keep, model.keep_epochs or 1, model.patience
+    def __init__(self, how: str = "last", count: int | None = None, patience: int | None = None):
+        self.how, self.count, self.patience = how, count or 1, patience
         self.epochs: list[tuple[float, int, Weights]] = []  # (worth, epoch, weights), in the order of epochs
         self.best_score, self.waited = -1.0, 0
 

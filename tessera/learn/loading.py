@@ -29,9 +29,9 @@ class Loader:
         self._plan[:] = [keys[start : start + self.batch] for start in starts]
         return self._batches
 
-    def each_once(self, scored: Windows) -> Iterable[tuple[torch.Tensor, torch.Tensor]]:
+    def each_once(self, scored: Windows, batch: int) -> Iterable[tuple[torch.Tensor, torch.Tensor]]:
         """Batches of windows (B, C, H, W) and labels (B, H, W, …), uint8: all items, in their order."""
-        return _loader(scored, self.workers, self.pinned, batch_size=self.batch)
+        return _loader(scored, self.workers, self.pinned, batch_size=batch)
 
 
 class _Items(Dataset):

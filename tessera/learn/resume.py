@@ -34,11 +34,11 @@ class Keeper:
 
     def after_step(self) -> None:
         """Saves if it is time to. Raises KeyboardInterrupt if the process was asked to end."""
-        self._save_after(self.seconds)
+        self._save_if(self._fresh() >= max(self.seconds, self.cost / COST))
 
-    def after_epoch(self) -> None:
-        """Saves unless the last save is too fresh for its cost. Raises as `after_step`."""
-        self._save_after(0)
+    def after_epoch(self, last: bool) -> None:
+        """Saves the last epoch, and another unless the save before is too fresh for its cost. Raises as `after_step`."""
+        self._save_if(last or self._fresh() >= self.cost / COST)
 
     def save(self) -> None:
         start = self.now()
@@ -70,8 +70,12 @@ class Keeper:
         finally:
             restore()
 
-    def _save_after(self, seconds: float) -> None:
-        if self.asked or self.now() - self.saved >= max(seconds, self.cost / COST):
+    def _fresh(self) -> float:
+        """Seconds since the last save."""
+        return self.now() - self.saved
+
+    def _save_if(self, due: bool) -> None:
+        if due or self.asked:
             self.save()
         if self.asked:
             raise KeyboardInterrupt
@@ -119,7 +123,9 @@ def load_state(path: Path, note: Callable[[str], None]) -> dict | None:
             try:
                 return torch.load(one, map_location="cpu", weights_only=True)
             except (RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
-                note(f"{one} cannot be read ({str(error).splitlines()[0]}): going back to the state before it")
+                note(
+                    f"{one} cannot be read ({type(error).__name__}): going back to the state before it, or to the start"
+                )
     return None
 
 

@@ -21,11 +21,11 @@ class Run:
     schedule: torch.optim.lr_scheduler.LambdaLR
     scaler: torch.amp.GradScaler
     sums: Sums  # of the epoch
-    kept: Kept
     pieces: int = 1  # micro-batches of a step
     epoch: int = 0  # finished ones
     step: int = 0  # finished ones of the epoch
     history: list[dict] = field(default_factory=list)
+    kept: Kept = field(default_factory=Kept)
 
     @property
     def device(self) -> torch.device:
@@ -77,8 +77,8 @@ class Run:
         self.history = state["history"]
         self.kept.restore(state["kept"])
         torch.set_rng_state(state["random"]["cpu"])
-        if self.device.type in state["random"].keys() - {"cpu"}:
-            torch.get_device_module(self.device).set_rng_state(state["random"][self.device.type])
+        if self.device.type == "cuda" and "cuda" in state["random"]:
+            torch.cuda.set_rng_state(state["random"]["cuda"], self.device)
 
     def _check_weights(self) -> None:
         parameters = [*self.network.parameters(), *self.ema.network.parameters()]
@@ -90,7 +90,5 @@ class Run:
 
 
 def _random_state(device: torch.device) -> dict[str, torch.Tensor]:
-    states = {"cpu": torch.get_rng_state()}
-    if device.type != "cpu":
-        states[device.type] = torch.get_device_module(device).get_rng_state()
-    return states
+    cuda = {"cuda": torch.cuda.get_rng_state(device)} if device.type == "cuda" else {}
+    return {"cpu": torch.get_rng_state(), **cuda}

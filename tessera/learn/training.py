@@ -1,6 +1,5 @@
 """Trains one model on the patches of one fold split."""
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,6 +28,8 @@ from tessera.metrics.counts import FScore
 from tessera.tasks import Binary
 
 if TYPE_CHECKING:
+    from tessera.learn.loading import Loader
+    from tessera.learn.on_device.loading import DeviceLoader
     from tessera.params.model import Model
 
 UNREAD = 16  # losses that wait on a GPU before they are looked at
@@ -88,9 +89,9 @@ class Training:
                 row = train_epoch(run, loader.epoch(run.epoch, order, run.step), setup, after_step)
                 row = {"epoch": run.epoch + 1, "lr": run.schedule.get_last_lr()[0], **row, "score": None}
                 if row["epoch"] % self.model.validate_every == 0 or row["epoch"] == self.model.epochs:
-                    row["score"] = self._score(run, loader.each_once(scored), keeper)
+                    row["score"] = self._score(run, loader, scored, keeper)
                 run.end_epoch(row)
-                keeper.save() if run.finished(self.model.epochs) else keeper.after_epoch()
+                keeper.after_epoch(last=run.finished(self.model.epochs))
                 clock.say(row)
         return run
 
@@ -104,13 +105,16 @@ class Training:
         schedule = build_schedule(self.model.schedule, optimiser, steps, self.model.warmup)
         scaler = torch.amp.GradScaler(self.device.type, enabled=self.amp == "fp16")
         sums = Sums(lambda item: _place(train, item), every=UNREAD if cuda else 1)
-        return Run(network, ema, optimiser, schedule, scaler, sums, Kept(self.model), pieces=self.model.accumulate)
+        kept = Kept(self.model.keep, self.model.keep_epochs, self.model.patience)
+        return Run(network, ema, optimiser, schedule, scaler, sums, pieces=self.model.accumulate, kept=kept)
 
     def _seed(self, epoch: int) -> int:
         return np.random.SeedSequence([self.model.seed, epoch]).generate_state(1)[0].item()
 
-    def _score(self, run: Run, batches: Iterable, keeper: Keeper) -> float:
-        counts = validate(run.ema.network, keeper.watching(batches), self.task, self.device, self.amp)
+    def _score(self, run: Run, loader: "Loader | DeviceLoader", scored: Windows, keeper: Keeper) -> float:
+        batch = -(-self.model.batch // run.pieces)  # what is known to fit
+        batches = keeper.watching(loader.each_once(scored, batch))
+        counts = validate(run.ema.network, batches, self.task, self.device, self.amp)
         return FScore("pooled", empty=1.0).of(counts)
 
 

@@ -17,8 +17,7 @@ def network_of(epoch: float) -> nn.Module:
     return network
 
 
-def kept_of(section: Model, scores: list[float | None] = SCORES) -> Kept:
-    kept = Kept(section)
+def kept_of(kept: Kept, scores: list[float | None] = SCORES) -> Kept:
     for epoch, score in enumerate(scores, 1):
         kept.offer(epoch, score, network_of(epoch))
     return kept
@@ -28,26 +27,23 @@ def kept_of(section: Model, scores: list[float | None] = SCORES) -> Kept:
     ("how", "count", "weight"),
     [("last", None, 6), ("best", None, 2), ("mean_of_best", 2, (2 + 5) / 2), ("mean_of_best", 3, (2 + 5 + 6) / 3), ("mean_of_last", 3, 5)],
 )  # fmt: skip
-def test_a_training_ends_with_what_keep_says(
-    model: Callable[..., Model], how: str, count: int | None, weight: float
-) -> None:
+def test_a_training_ends_with_what_keep_says(how: str, count: int | None, weight: float) -> None:
     last = network_of(6)
-    kept = kept_of(model(keep=how, keep_epochs=count))
+    kept = kept_of(Kept(how, count))
     kept.finish(last)
     assert last.weight.item() == pytest.approx(weight)
     assert last.num_batches_tracked.dtype == torch.int64
 
 
-def test_fewer_epochs_than_the_mean_is_of_are_all_taken(model: Callable[..., Model]) -> None:
+def test_fewer_epochs_than_the_mean_is_of_are_all_taken() -> None:
     last = network_of(2)
-    kept_of(model(keep="mean_of_last", keep_epochs=5), [None, 0.1]).finish(last)
+    kept_of(Kept("mean_of_last", 5), [None, 0.1]).finish(last)
     assert last.weight.item() == 1.5
 
 
-def test_a_restored_state_goes_on_to_the_same_end(model: Callable[..., Model]) -> None:
-    section = model(keep="mean_of_best", keep_epochs=2, patience=3)
-    first = kept_of(section, SCORES[:4])
-    second = Kept(section)
+def test_a_restored_state_goes_on_to_the_same_end() -> None:
+    first = kept_of(Kept("mean_of_best", 2, 3), SCORES[:4])
+    second = Kept("mean_of_best", 2, 3)
     second.restore(first.state())
     for kept in (first, second):
         for epoch, score in enumerate(SCORES[4:], 5):
@@ -57,10 +53,8 @@ def test_a_restored_state_goes_on_to_the_same_end(model: Callable[..., Model]) -
 
 
 @pytest.mark.parametrize(("patience", "exhausted"), [(None, False), (3, True), (4, False)])
-def test_patience_counts_scored_epochs_without_a_better_one(
-    model: Callable[..., Model], patience: int | None, exhausted: bool
-) -> None:
-    assert kept_of(model(patience=patience)).exhausted is exhausted
+def test_patience_counts_scored_epochs_without_a_better_one(patience: int | None, exhausted: bool) -> None:
+    assert kept_of(Kept(patience=patience)).exhausted is exhausted
 
 
 @pytest.mark.parametrize(("keep", "count"), [("mean_of_best", None), ("best", 3)])

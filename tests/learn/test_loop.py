@@ -12,6 +12,7 @@ from tessera.learn.loop import Batch, Setup, train_epoch
 from tessera.learn.losses.build import build_loss
 from tessera.learn.run import Run
 from tessera.learn.sums import Step, Sums
+from tessera.params.loss import Loss
 
 CPU = torch.device("cpu")
 N = 6  # images of a batch
@@ -49,7 +50,7 @@ def _batches(count: int = 1) -> list[Batch]:
 
 def _train(run: Run, batches: list[Batch], after_step: Callable[[], None] = lambda: None) -> tuple[dict, list[str]]:
     notes: list[str] = []
-    setup = Setup(build_loss({"bce": 1.0}), CPU, "none", None, notes.append)
+    setup = Setup(build_loss(Loss(bce=1.0)), CPU, "none", None, notes.append)
     return train_epoch(run, batches, setup, after_step), notes
 
 

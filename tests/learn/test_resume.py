@@ -114,11 +114,13 @@ def test_saving_takes_at_most_a_hundredth_of_the_time(
     assert saved[0] == max(interval, 1)
 
     time.seconds += 100 * cost - 0.01  # an epoch that ends too soon after a save, and one that does not
-    keeper.after_epoch()
+    keeper.after_epoch(last=False)
     assert len(saved) == 5
     time.seconds += 0.02
-    keeper.after_epoch()
+    keeper.after_epoch(last=False)
     assert len(saved) == 6
+    keeper.after_epoch(last=True)
+    assert len(saved) == 7
 
 
 def test_a_second_signal_is_not_waited_for(tmp_path: Path) -> None:

@@ -79,6 +79,19 @@ def test_training_stops_once_the_score_no_longer_rises_and_stays_stopped(
         assert run.epoch == len(run.history) == 3
 
 
+def test_the_encoder_is_frozen_epoch_by_epoch(
+    store: PixelStore, model: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs: list[Run] = []
+    learning: list[bool] = []
+    monkeypatch.setattr(Clock, "start", lambda self, run, *_, **__: runs.append(run))
+    monkeypatch.setattr(
+        Clock, "say", lambda *_: learning.append(next(runs[0].network.network.encoder.parameters()).requires_grad)
+    )
+    fit(store, model(epochs=3, freeze=2), tmp_path / "state.pt")
+    assert learning == [False, False, True]
+
+
 def test_the_mean_of_the_last_epochs_is_no_single_one(store: PixelStore, model: Callable, tmp_path: Path) -> None:
     run = fit(store, model(epochs=3, keep="mean_of_last", keep_epochs=2), tmp_path / "state.pt")
     last = {name: tensor.clone() for name, tensor in run.ema.network.state_dict().items()}

@@ -26,10 +26,10 @@ class DeviceLoader:
         starts = range(done * self.batch, len(order) - self.batch + 1, self.batch)
         return Made(lambda numbers: self._batch(epoch, numbers), [order[s : s + self.batch] for s in starts])
 
-    def each_once(self, scored: Windows) -> Sequence[tuple[torch.Tensor, torch.Tensor]]:
+    def each_once(self, scored: Windows, batch: int) -> Sequence[tuple[torch.Tensor, torch.Tensor]]:
         """Batches of windows (B, C, H, W) and labels (B, H, W, …), uint8: all items, in their order, not changed."""
         numbers = np.arange(len(scored))
-        parts = [numbers[start : start + self.batch] for start in range(0, len(scored), self.batch)]
+        parts = [numbers[start : start + batch] for start in range(0, len(scored), batch)]
         return Made(lambda part: self._as_they_are(scored, part), parts)
 
     def _batch(self, epoch: int, numbers: np.ndarray) -> Batch:
