@@ -113,7 +113,7 @@ class Windows(Dataset):
         random = np.random.default_rng(seeds[0]) if self.augmentation else None
         reach = _reach(self.shape.span)
         move_y, move_x = random.integers(-reach, reach + 1, 2) if random else (0, 0)
-        plane = random.choice(self.shape.planes) if random else self.shape.planes[0]
+        plane = self.shape.planes[random.integers(len(self.shape.planes)) if random else 0]
         point = z, centre_y + move_y, centre_x + move_x
         z, *centre = (int(point[axis]) for axis in AXES[plane])  # depth, row and column in the plane
         store = self.stores[plane]
@@ -124,7 +124,7 @@ class Windows(Dataset):
         ends = sides if self.ends is None else self.ends[index % len(self.places)].tolist()
         counted = tuple(zip((0, 0) if random else asked, ends, strict=True))
         slices = self.shape.stack.around(middle, depth)
-        return Place(image_id, str(plane), slices, z, start, counted), int(seeds[1])
+        return Place(image_id, plane, slices, z, start, counted), int(seeds[1])
 
     def _depth(self, store: PixelStore, image_id: str, z: int, random: np.random.Generator | None) -> tuple[int, int]:
         """The label slice that is read, and the slice in the middle of the stack; without `random`, nothing moves."""
@@ -133,7 +133,7 @@ class Windows(Dataset):
             return z, middles[len(middles) // 2]
         depth = store.shape(image_id)[0]
         first, end = self.shape.stack.depths or (0, depth)
-        drawn = random.choice(middles) + random.integers(-self.shape.shift, self.shape.shift + 1)
+        drawn = middles[random.integers(len(middles))] + random.integers(-self.shape.shift, self.shape.shift + 1)
         middle = int(np.clip(drawn, first, end - 1))
         return middle if store.label_depth(image_id) == depth else z, middle
 

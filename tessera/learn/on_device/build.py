@@ -15,6 +15,7 @@ from tessera.learn.on_device.light import RandomBrightnessContrast, RandomGamma
 from tessera.learn.on_device.noise import GaussNoise
 from tessera.learn.on_device.pixels import send
 from tessera.learn.on_device.slices import SliceDropout, SliceJitter
+from tessera.learn.on_device.stain import StainJitter
 from tessera.learn.on_device.turns import TURNS, Turn, draw_turn
 from tessera.learn.on_device.warps import Affine, Elastic, Warp
 
@@ -22,7 +23,7 @@ CHANGES: dict[str, type[Change | Warp]] = {
     kind.__name__: kind
     for kind in (
         Affine, CoarseDropout, Elastic, GaussianBlur, GaussNoise, HueSaturationValue, RandomBrightnessContrast,
-        RandomGamma, SliceDropout, SliceJitter,
+        RandomGamma, SliceDropout, SliceJitter, StainJitter,
     )
 }  # fmt: skip
 ALWAYS = {"RandomRotate90", "D4", "SquareSymmetry"}  # whose p is 1 by default; of others 0.5

@@ -9,6 +9,7 @@ import torch
 
 from tessera.learn.on_device.build import ALWAYS, CHANGES, Changes
 from tessera.learn.on_device.change import NotOnDeviceError
+from tessera.learn.on_device.stain import HED
 from tessera.learn.on_device.turns import TURNS, Turn, draw_turn
 
 BLOBS = np.random.default_rng(1).normal(size=(4, 4, 3))
@@ -23,6 +24,7 @@ ALL = [
     {"name": "GaussianBlur", "sigma_limit": [0.5, 1.5]},
     {"name": "GaussNoise"},
     {"name": "CoarseDropout"},
+    {"name": "StainJitter"},
 ]
 
 
@@ -69,7 +71,9 @@ def test_the_same_draw_makes_the_same_image(entry: dict, most: int) -> None:
     assert (moved[0] == peer["mask"]).mean() > 0.995
 
 
-@pytest.mark.parametrize("name", sorted({*CHANGES, *TURNS, "OneOf"} - {"Elastic", "SliceJitter", "SliceDropout"}))
+@pytest.mark.parametrize(
+    "name", sorted({*CHANGES, *TURNS, "OneOf"} - {"Elastic", "SliceJitter", "SliceDropout", "StainJitter"})
+)
 def test_a_name_has_arguments_and_a_default_of_albumentations(name: str) -> None:
     theirs = inspect.signature(getattr(albumentations, name)).parameters
     assert theirs["p"].default == (1 if name in ALWAYS else 0.5)
@@ -153,6 +157,18 @@ def test_holes_are_black_within_their_sizes() -> None:
         assert 5 <= len(set(columns)) <= 10
         assert len(rows) == len(set(rows)) * len(set(columns))
     assert (moved == 1).all()
+
+
+def test_stains_are_scaled_and_shifted_as_densities() -> None:
+    """One pixel, by the definition."""
+    image, labels = np.array([[[200, 80, 120]]], np.uint8), np.zeros((1, 1), np.uint8)
+    windows, _ = changed([{"name": "StainJitter", "sigma": 0.2, "p": 1}], image, labels, [3])
+    random = np.random.default_rng(3)
+    random.random()  # whether it happens
+    scales, shifts = random.uniform(-0.2, 0.2, (2, 3))
+    amounts = -np.log((image[0, 0] + 1.0) / 256) @ np.linalg.inv(HED)
+    expected = 256 * np.exp(-(amounts * (1 + scales) + shifts) @ HED) - 1
+    np.testing.assert_array_equal(windows[0, 0, 0], np.rint(expected.clip(0, 255)))
 
 
 # Turns

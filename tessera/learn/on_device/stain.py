@@ -1,0 +1,32 @@
+"""Stains of tissue."""
+
+import numpy as np
+import torch
+
+from tessera.learn.on_device.change import as_pixels
+
+HED = np.array([[0.65, 0.70, 0.29], [0.07, 0.99, 0.11], [0.27, 0.57, 0.78]])  # optical density of a stain in R, G, B
+
+
+class StainJitter:
+    """Scales the amounts of haematoxylin, eosin and DAB of RGB images by 1 ± sigma and shifts them by ± sigma.
+
+    Tellez et al., "Whole-slide mitosis detection in H&E breast histology using PHH3 as a reference to train distilled
+    stain-invariant convolutional networks" (2018); the stains are those of Ruifrok and Johnston (2001).
+    """
+
+    def __init__(self, sigma: float = 0.05):
+        self.sigma = sigma
+
+    def draw(self, random: np.random.Generator) -> np.ndarray:
+        """See `Change`: a matrix (3, 3) of densities and a shift of each, (3, 4) flat."""
+        scales, shifts = random.uniform(-self.sigma, self.sigma, (2, 3))
+        change = np.linalg.inv(HED) @ np.diag(1 + scales) @ HED  # of a row of densities
+        return np.column_stack([change.T, shifts @ HED]).reshape(-1)
+
+    def apply(self, windows: torch.Tensor, drawn: torch.Tensor) -> torch.Tensor:
+        """See `Change`."""
+        density = -((windows.float() + 1) / 256).log()
+        change = drawn.view(-1, 3, 4, 1, 1)
+        mixed = [(change[:, out, :3] * density).sum(1) + change[:, out, 3] for out in range(3)]
+        return as_pixels(256 * (-torch.stack(mixed, 1)).exp() - 1)
