@@ -50,7 +50,7 @@ def train(model: str, fold: int) -> None:
     channels = int(manifest.channels.iloc[0])
     run = training.fit(store, patches[kept], held_out, params.tile.size, channels, scratch / "state.pt", clock)
 
-    about, record = describe(said, run, clock, here.device)
+    about, record = describe(said, run, clock, here.device, training.loader)
     with paths.writing(paths.weights(model, fold)) as path:
         run.kept.finish(run.ema.network)
         save_checkpoint(path, run.ema.network, about)

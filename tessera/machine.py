@@ -1,4 +1,5 @@
-"""What this machine offers, and the TESSERA_* variables that choose among it. None of it changes results."""
+"""What this machine offers, and the TESSERA_* variables that choose among it. None of it changes results, but
+for TESSERA_LOADER: either loader draws random changes of windows of its own."""
 
 import os
 import platform
@@ -18,7 +19,7 @@ VARIABLES = {
     "TESSERA_DEVICE": "cuda, cuda:1, mps or cpu (default: the first GPU, else the CPU)",
     "TESSERA_THREADS": "CPU threads of the networks, and processes that decode (default: all cores)",
     "TESSERA_WORKERS": "processes that load patches (default: up to 8 with a GPU, else none)",
-    "TESSERA_LOADER": "workers, device (pixels lie in GPU memory, where windows are made) or auto (default: device where it can)",
+    "TESSERA_LOADER": "workers, device (windows are made on the GPU, which holds the pixels) or auto (default: device if it can)",
     "TESSERA_SAVE_SECONDS": "between two saves of a training's state (default: 60; longer where a save takes over 1 %)",
     "TESSERA_COMPILE": "1: torch.compile the network that is trained (default: 0)",
 }
@@ -31,7 +32,7 @@ class Machine(NamedTuple):
     workers: int = 0  # processes that load patches
     save_seconds: int = 60
     compile: bool = False
-    loader: str = "workers"  # device, or auto: device where it can
+    loader: str = "auto"  # workers, device, or auto: device where it can
 
 
 def here() -> Machine:

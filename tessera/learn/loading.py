@@ -17,6 +17,8 @@ AHEAD = 4  # batches that each process has ready
 class Loader:
     """Batches of training items, on the CPU; its processes stay alive from epoch to epoch."""
 
+    name = "workers"
+
     def __init__(self, items: Windows, task: Binary, batch: int, workers: int, pinned: bool):
         self.batch, self.workers, self.pinned = batch, workers, pinned
         self._plan: list[list[tuple[int, int]]] = []  # of the epoch's batches, the (epoch, item) of each window

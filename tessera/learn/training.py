@@ -74,6 +74,7 @@ class Training:
             build_loss(self.model.loss, self.model.auxiliary), self.device, self.amp, self.model.clip, clock.note
         )
         loader = build_loader(items, scored, self.model, self.task, batch, self.machine, clock.note)
+        self.loader = loader.name
         positive = (train.positive_fraction > 0).to_numpy()
 
         def after_step() -> None:

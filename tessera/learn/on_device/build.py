@@ -9,6 +9,7 @@ import torch
 
 from tessera.learn.on_device.blur import GaussianBlur
 from tessera.learn.on_device.change import Change, NotOnDeviceError
+from tessera.learn.on_device.coarse import Downscale
 from tessera.learn.on_device.dropout import CoarseDropout
 from tessera.learn.on_device.hue import HueSaturationValue
 from tessera.learn.on_device.light import RandomBrightnessContrast, RandomGamma
@@ -22,7 +23,7 @@ from tessera.learn.on_device.warps import Affine, Elastic, Warp
 CHANGES: dict[str, type[Change | Warp]] = {
     kind.__name__: kind
     for kind in (
-        Affine, CoarseDropout, Elastic, GaussianBlur, GaussNoise, HueSaturationValue, RandomBrightnessContrast,
+        Affine, CoarseDropout, Downscale, Elastic, GaussianBlur, GaussNoise, HueSaturationValue, RandomBrightnessContrast,
         RandomGamma, SliceDropout, SliceJitter, StainJitter,
     )
 }  # fmt: skip

@@ -18,6 +18,8 @@ class DeviceLoader:
     """Batches of training items, on the device that holds their pixels; the same windows as `Loader`'s, changed in the
     same ways by other random numbers of (seed, epoch, item)."""
 
+    name = "device"
+
     def __init__(self, items: Windows, task: Binary, batch: int, pixels: DevicePixels, changes: Changes):
         self.items, self.task, self.batch, self.pixels, self.changes = items, task, batch, pixels, changes
 
