@@ -24,10 +24,11 @@ from torch.utils.data import DataLoader, Dataset
 
 from benchmarks.results import claim, write_results
 from tessera.data.pixels import PixelStore, create_image
-from tessera.learn.augmentations import build_augmentation
+from tessera.learn.augmentations.build import build_augmentation
 from tessera.learn.dataset import Shape, Windows
 from tessera.learn.loop import Batch, Setup, train_epoch
 from tessera.learn.losses.build import build_loss
+from tessera.learn.mixing import build_mixing
 from tessera.learn.on_device.choice import build_loader
 from tessera.learn.run import Run
 from tessera.learn.training import Training
@@ -99,7 +100,8 @@ def compare(
         "workers": _loaded(store, model, size, device, "workers"), "naive": _naive(folder, model, size),
     }  # fmt: skip
     run = Training(model, TASK, "bf16", Machine(device))._start(3, 10_000, pd.DataFrame())
-    setup = Setup(build_loss(model.loss, model.auxiliary), device, "bf16", None, print)
+    loss = build_loss(model.loss, model.auxiliary)
+    setup = Setup(loss, build_mixing(model.mix), model.seed, device, "bf16", None, print)
     rates: dict[str, list[float]] = {way: [] for way in ways}
     for _ in range(size.rounds):
         for way, batches in ways.items():
@@ -127,7 +129,7 @@ def _items(store: PixelStore, model: Model) -> Windows:
     draw, side = np.random.default_rng(0), store.shape("0")[1]
     places = [(str(draw.integers(4)), 0, *draw.integers(0, side - model.size + 1, 2)) for _ in range(256)]
     patches = pd.DataFrame(places, columns=["image_id", "z", "y", "x"])
-    return Windows(store, patches, model.size, Shape.of(model), build_augmentation(model.augment))
+    return Windows(store, patches, model.size, Shape.of(model), build_augmentation(model, 3, TASK))
 
 
 def _loaded(
@@ -154,7 +156,7 @@ class _Files(Dataset):
 
     def __init__(self, folder: Path, model: Model, length: int):
         self.folder, self.size, self.length = folder, model.size, length
-        self.augmentation = build_augmentation(model.augment)
+        self.augmentation = build_augmentation(model, 3, TASK)
         self.count = len(list(folder.glob("image_*.png")))
 
     def __len__(self) -> int:

@@ -5,9 +5,11 @@ contiguous, not compressed, so that a window is read without decoding. `/<image_
 resolution where scale ≠ 1. Where one label stands for all depth, Z of labels and truth is 1.
 """
 
+import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import h5py
 import numpy as np
@@ -20,6 +22,22 @@ AXES = {
     "xz": (1, 0, 2),
     "yz": (2, 0, 1),
 }  # plane → the axes of (Z, H, W) that are its depth, rows, columns
+
+
+class Depth(NamedTuple):
+    """How deep an image or volume is."""
+
+    slices: int
+    labelled: int  # slices that have a label, and a prediction: all, or 1 where one label stands for all depth
+
+    @property
+    def one_label(self) -> bool:
+        """Whether one label stands for all depth."""
+        return self.labelled != self.slices
+
+    def slice_of(self, z: int) -> int:
+        """The slice on which the label slice z lies or, where one label stands for all depth, the middle one."""
+        return self.slices // 2 if self.one_label else z
 
 
 class PixelStore:
@@ -55,21 +73,21 @@ class PixelStore:
         """What the pixels were made from: manifest and tile params."""
         return self.file.attrs["digest"]
 
+    @property
+    def flip_pairs(self) -> list[list[str]]:
+        """The left and right classes of the labels: `data.flip_pairs`."""
+        return json.loads(self.file.attrs.get("flip_pairs", "[]"))
+
     def shape(self, image_id: str) -> tuple[int, int, int]:
         """(Z, H, W) at the working scale. Raises InputError: an unknown image, or one that has but one plane."""
         return self._array(image_id, "pixels").shape[:3]
 
-    def label_depth(self, image_id: str) -> int:
-        """How many slices are labelled, and predicted: all, or 1 where one label stands for all depth."""
-        depth, known = self.shape(image_id)[0], self._label_depths
+    def depth(self, image_id: str) -> Depth:
+        """Slices in the plane of the store, and how many of them are labelled."""
+        slices, known = self.shape(image_id)[0], self._label_depths
         if image_id not in known:
-            known[image_id] = int(self.file[image_id].attrs.get("label_depth", depth))
-        return known[image_id]
-
-    def slice_of(self, image_id: str, z: int) -> int:
-        """The slice on which the label slice z lies or, where one label stands for all depth, the middle one."""
-        depth = self.shape(image_id)[0]
-        return z if self.label_depth(image_id) == depth else depth // 2
+            known[image_id] = int(self.file[image_id].attrs.get("label_depth", slices))
+        return Depth(slices, known[image_id])
 
     def scale(self, image_id: str) -> float:
         """Working px per original px."""

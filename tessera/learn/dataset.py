@@ -11,10 +11,10 @@ from tessera.data.boxes import BOUNDS, over_depth
 from tessera.data.pixels import AXES, PixelStore
 from tessera.data.stacks import Stack
 from tessera.data.zooming import resize, resize_labels
-from tessera.learn.augmentations import Augmentation
 from tessera.tasks import IGNORE
 
 if TYPE_CHECKING:
+    from tessera.learn.augmentations.augmentation import Augmentation
     from tessera.params.model import Model
 
 
@@ -76,7 +76,7 @@ class Windows(Dataset):
         patches: pd.DataFrame,
         patch_size: int,
         shape: Shape,
-        augmentation: Augmentation | None = None,
+        augmentation: "Augmentation | None" = None,
         seed: int = 0,
     ):
         self.shape, self.augmentation, self.seed = shape, augmentation, seed
@@ -131,11 +131,11 @@ class Windows(Dataset):
         middles = self.shape.stack.middles(store, image_id, z)
         if random is None:
             return z, middles[len(middles) // 2]
-        depth = store.shape(image_id)[0]
-        first, end = self.shape.stack.depths or (0, depth)
+        depth = store.depth(image_id)
+        first, end = self.shape.stack.bounds(depth.slices)
         drawn = middles[random.integers(len(middles))] + random.integers(-self.shape.shift, self.shape.shift + 1)
         middle = int(np.clip(drawn, first, end - 1))
-        return middle if store.label_depth(image_id) == depth else z, middle
+        return z if depth.one_label else middle, middle
 
     def _read(self, place: Place) -> tuple[np.ndarray, np.ndarray]:
         store, size, seen, edge = self.stores[place.plane], self.shape.span, self.shape.size, self.edge
@@ -218,33 +218,3 @@ def windows_of(parts: pd.DataFrame, size: int) -> pd.DataFrame:
         for x in range(part.x0, part.x1, size)
     ]
     return pd.DataFrame(rows, columns=["image_id", "z", "y", "x", "end_y", "end_x"])
-
-
-def draw_epoch(
-    positive: np.ndarray, count: int | None, positive_share: float | None, seed: int, epoch: int
-) -> np.ndarray:
-    """The items of an epoch for `Windows`, in random order; decided by (seed, epoch) alone.
-
-    positive: (patches,) bool. count: how many, all by default. positive_share: of those drawn (as indexed by
-    default). A patch comes a second time only once all of its kind have come.
-    """
-    random = np.random.default_rng([seed, epoch])
-    count = count or len(positive)
-    if positive_share is None or positive.all() or not positive.any():
-        return _number_draws(_draw(np.arange(len(positive)), count, random), len(positive))
-    wanted = round(count * positive_share)
-    drawn = [
-        _draw(np.flatnonzero(positive), wanted, random),
-        _draw(np.flatnonzero(~positive), count - wanted, random),
-    ]
-    return _number_draws(random.permutation(np.concatenate(drawn)), len(positive))
-
-
-def _number_draws(patches: np.ndarray, length: int) -> np.ndarray:
-    """Patch numbers → items: the n-th repetition of a patch is `patch + n·length`."""
-    return patches + length * pd.Series(patches).groupby(patches).cumcount().to_numpy()
-
-
-def _draw(indices: np.ndarray, count: int, random: np.random.Generator) -> np.ndarray:
-    rounds = [random.permutation(indices) for _ in range(-(-count // len(indices)))]
-    return np.concatenate([np.empty(0, int), *rounds])[:count]

@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from tessera.errors import InputError
 from tessera.learn.losses.build import Loss
+from tessera.learn.mixing import Mixing
 from tessera.learn.precision import autocast
 from tessera.learn.run import Run
 from tessera.learn.sums import Step
@@ -23,7 +24,7 @@ class Batch(NamedTuple):
 
     items: torch.Tensor  # (B,) int64, their numbers
     windows: torch.Tensor  # (B, C, H, W) uint8
-    target: torch.Tensor  # (B, classes, H, W) 0 or 1, of any type
+    target: torch.Tensor  # (B, classes, H, W) 0 or 1, of any type; mixed, in [0, 1]
     valid: torch.Tensor  # likewise; 0 where a pixel does not count
 
     def to(self, device: torch.device) -> "Batch":
@@ -39,10 +40,13 @@ class Setup(NamedTuple):
     """What a step needs and no step changes."""
 
     loss: Loss
+    mixing: Mixing
+    seed: int
     device: torch.device
     amp: str
     clip: float | None  # gradient norm
     note: Callable[[str], None]  # says a line to the person
+    least_batch: int = 1  # images that the network trains on at once
 
 
 def train_epoch(run: Run, batches: Iterable[Batch], setup: Setup, after_step: Callable[[], None]) -> dict:
@@ -54,13 +58,19 @@ def train_epoch(run: Run, batches: Iterable[Batch], setup: Setup, after_step: Ca
     start = time.perf_counter()
     for batch, waited in _timed(bar):
         lr = run.schedule.get_last_lr()[0]
-        loss = _step(run, batch.to(setup.device), setup)
+        loss = _step(run, _mixed(run, batch.to(setup.device), setup), setup)
         run.step += 1
         now = time.perf_counter()
         run.sums.add(Step(loss, batch.items, lr, run.epoch + 1, run.step), now - start, waited)
         start = now
         after_step()
     return run.sums.row()
+
+
+def _mixed(run: Run, batch: Batch, setup: Setup) -> Batch:
+    """What is mixed with what depends on (seed, epoch, step) alone."""
+    generator = np.random.default_rng([setup.seed, run.epoch, run.step])
+    return Batch(batch.items, *setup.mixing(*batch[1:], generator))
 
 
 def _step(run: Run, batch: Batch, setup: Setup) -> torch.Tensor:
@@ -96,16 +106,20 @@ def _gradients(run: Run, batch: Batch, setup: Setup) -> torch.Tensor:
 
 def _gradients_that_fit(run: Run, batch: Batch, setup: Setup) -> torch.Tensor:
     """`_gradients`; out of GPU memory, once more with micro-batches of half the size, and so from then on."""
+    most = max(1, len(batch.items) // setup.least_batch)
     while True:
         try:
             return _gradients(run, batch, setup)
         except torch.cuda.OutOfMemoryError:  # what it holds is freed when this block is left
-            if run.pieces >= len(batch.items):
+            if run.pieces >= most:
+                images = (
+                    "one image" if setup.least_batch == 1 else f"{setup.least_batch} images, which it needs at once"
+                )
                 raise InputError(
-                    "the GPU's memory does not hold the training of one image: lower size, take a smaller encoder, "
+                    f"the GPU's memory does not hold the training of {images}: lower size, take a smaller encoder, "
                     "or amp: bf16"
                 ) from None
-        run.pieces = min(2 * run.pieces, len(batch.items))
+        run.pieces = min(2 * run.pieces, most)
         run.optimiser.zero_grad(set_to_none=True)
         torch.cuda.empty_cache()
         setup.note(_halved(run, len(batch.items)))

@@ -7,7 +7,7 @@ import pandas as pd
 import torch
 
 from tessera.data.boxes import union
-from tessera.learn.networks import parameters_of
+from tessera.learn.networks.build import parameters_of
 from tessera.learn.progress import Clock
 from tessera.learn.run import Run
 from tessera.machine import peak_memory

@@ -7,20 +7,23 @@ import numpy as np
 import pandas as pd
 import torch
 
-from tessera.data.boxes import in_label_slices
 from tessera.data.pixels import PixelStore
-from tessera.learn.augmentations import build_augmentation
-from tessera.learn.dataset import Shape, Windows, draw_epoch, windows_of
+from tessera.learn.augmentations.build import build_augmentation
+from tessera.learn.dataset import Shape, Windows
 from tessera.learn.ema import Ema
+from tessera.learn.first_batch import write_first_batch
 from tessera.learn.kept import Kept
 from tessera.learn.loop import Setup, train_epoch, validate
 from tessera.learn.losses.build import build_loss
-from tessera.learn.networks import build_network
+from tessera.learn.mixing import build_mixing
+from tessera.learn.networks.build import build_network
 from tessera.learn.on_device.choice import build_loader
 from tessera.learn.optimiser import build_optimiser, set_training
+from tessera.learn.placing import place_scored
 from tessera.learn.progress import Clock
 from tessera.learn.resume import Keeper, load_state
 from tessera.learn.run import Run
+from tessera.learn.sampling import draw_epoch
 from tessera.learn.schedules import build_schedule
 from tessera.learn.sums import Sums
 from tessera.machine import Machine
@@ -59,10 +62,10 @@ class Training:
         Raises KeyboardInterrupt once it is saved what SIGTERM or SIGINT ended; InputError for a loss that is not
         finite, a state that cannot be saved, a GPU that is too small.
         """
+        items = self._items(store, train, patch_size, channels)
         torch.manual_seed(self.model.seed)
-        items = Windows(store, train, patch_size, self.shape, build_augmentation(self.model.augment), self.model.seed)
         span = self.shape.span
-        scored = Windows(store, windows_of(in_label_slices(held_out, store), span), span, self.shape)
+        scored = Windows(store, place_scored(held_out, self.shape, store), span, self.shape)
         count = self.model.patches or len(items)
         batch = min(self.model.batch, count)
         steps = count // batch
@@ -70,12 +73,12 @@ class Training:
         if saved := load_state(state, clock.note):
             run.restore(saved)
         keeper = Keeper(state, self.machine.save_seconds, run.state)
+        loss, mixing = build_loss(self.model.loss, self.model.auxiliary), build_mixing(self.model.mix)
         setup = Setup(
-            build_loss(self.model.loss, self.model.auxiliary), self.device, self.amp, self.model.clip, clock.note
+            loss, mixing, self.model.seed, self.device, self.amp, self.model.clip, clock.note, self.model.least_batch
         )
         loader = build_loader(items, scored, self.model, self.task, batch, self.machine, clock.note)
         self.loader = loader.name
-        positive = (train.positive_fraction > 0).to_numpy()
 
         def after_step() -> None:
             clock.step()
@@ -86,7 +89,7 @@ class Training:
             while not run.finished(self.model.epochs):
                 run.begin_epoch(self._seed(run.epoch))
                 set_training(run.network, self.model, run.epoch)
-                order = draw_epoch(positive, self.model.patches, self.model.positive_share, self.model.seed, run.epoch)
+                order = draw_epoch(train, self.model, run.epoch)
                 row = train_epoch(run, loader.epoch(run.epoch, order, run.step), setup, after_step)
                 row = {"epoch": run.epoch + 1, "lr": run.schedule.get_last_lr()[0], **row, "score": None}
                 if row["epoch"] % self.model.validate_every == 0 or row["epoch"] == self.model.epochs:
@@ -95,6 +98,18 @@ class Training:
                 keeper.after_epoch(last=run.finished(self.model.epochs))
                 clock.say(row)
         return run
+
+    def draw_first_batch(
+        self, path: Path, store: PixelStore, train: pd.DataFrame, patch_size: int, channels: int
+    ) -> None:
+        """Writes a picture of what the first step will learn from; arguments as `fit`."""
+        plain = Windows(store, train, patch_size, self.shape)
+        items = draw_epoch(train, self.model, 0)[: self.model.batch].tolist()
+        write_first_batch(path, plain, self._items(store, train, patch_size, channels), items, channels)
+
+    def _items(self, store: PixelStore, train: pd.DataFrame, patch_size: int, channels: int) -> Windows:
+        augmentation = build_augmentation(self.model, channels, self.task)
+        return Windows(store, train, patch_size, self.shape, augmentation, self.model.seed)
 
     def _start(self, channels: int, steps: int, train: pd.DataFrame) -> Run:
         network = build_network(self.model, channels, self.task.channels, pretrained=True).to(self.device)

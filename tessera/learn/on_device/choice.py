@@ -7,13 +7,13 @@ import torch
 
 from tessera.data.pixels import PixelStore
 from tessera.errors import InputError
+from tessera.learn.augmentations.build import entries_in
 from tessera.learn.dataset import Windows
 from tessera.learn.loading import Loader
 from tessera.learn.on_device.build import Changes
 from tessera.learn.on_device.change import NotOnDeviceError
 from tessera.learn.on_device.loading import DeviceLoader
 from tessera.learn.on_device.pixels import DevicePixels
-from tessera.learn.on_device.ranges import entries_of
 from tessera.machine import Machine
 from tessera.tasks import Binary
 
@@ -42,7 +42,7 @@ def build_loader(
     if machine.loader == "workers" or (machine.loader == "auto" and machine.device.type != "cuda"):
         return workers
     try:
-        changes = Changes(entries_of(model.augment), model.slices)
+        changes = Changes(entries_in(model), model.slices)
         store, images = items.stores["xy"], {image_id for image_id, *_ in (*items.places, *scored.places)}
         size = _size_that_fits(store, images, machine.device)
     except NotOnDeviceError as error:

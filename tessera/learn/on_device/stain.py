@@ -3,16 +3,14 @@
 import numpy as np
 import torch
 
+from tessera.learn.augmentations.stain import HED
 from tessera.learn.on_device.change import as_pixels
-
-HED = np.array([[0.65, 0.70, 0.29], [0.07, 0.99, 0.11], [0.27, 0.57, 0.78]])  # optical density of a stain in R, G, B
 
 
 class StainJitter:
     """Scales the amounts of haematoxylin, eosin and DAB of RGB images by 1 ± sigma and shifts them by ± sigma.
 
-    Tellez et al., "Whole-slide mitosis detection in H&E breast histology using PHH3 as a reference to train distilled
-    stain-invariant convolutional networks" (2018); the stains are those of Ruifrok and Johnston (2001).
+    The method and its source: `tessera.learn.augmentations.stain`.
     """
 
     def __init__(self, sigma: float = 0.05):

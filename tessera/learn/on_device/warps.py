@@ -4,9 +4,8 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from tessera.learn.augmentations.lists import REFLECT_101
 from tessera.learn.on_device.change import NotOnDeviceError, as_pixels, interval
-
-REFLECT_101 = 4  # cv2's number
 
 
 class Warp:

@@ -13,7 +13,8 @@ from tessera.data.boxes import BOX
 from tessera.data.pixels import PixelStore, create_image
 from tessera.data.stacks import Stack
 from tessera.errors import InputError
-from tessera.learn.augmentations import build_augmentation
+from tessera.learn.augmentations.build import build_augmentation
+from tessera.learn.augmentations.lists import LISTS
 from tessera.learn.dataset import Shape, Windows, windows_of
 from tessera.learn.loading import Loader
 from tessera.learn.on_device.choice import build_loader
@@ -31,13 +32,6 @@ OFF = {"flip": False, "rot90": False}
 CLASSES = ["left", "right", "liver"]
 
 
-class Paired(Multilabel):
-    """The first two classes change places in a mirror image."""
-
-    def permutation(self, view: str) -> list[int]:
-        return [1, 0, 2]
-
-
 @pytest.fixture
 def store(tmp_path: Path) -> PixelStore:
     """Three classes; labels lie where channel k is bright."""
@@ -50,9 +44,15 @@ def store(tmp_path: Path) -> PixelStore:
     return PixelStore(tmp_path / "tiles.h5")
 
 
-def items_of(store: PixelStore, augment: Augment, shape: Shape) -> Windows:
+def model_of(augment: Augment | list, **keys: object) -> Model:
+    return Model(
+        decoder="Unet", encoder="e", size=32, epochs=1, batch=2, lr=1, loss={"bce": 1}, augment=augment, **keys
+    )
+
+
+def items_of(store: PixelStore, model: Model, task: Binary) -> Windows:
     patches = pd.DataFrame([("a", 2, 0, 0), ("a", 1, 16, 40), ("b", 0, 0, 0)], columns=["image_id", "z", "y", "x"])
-    return Windows(store, patches, 32, shape, build_augmentation(augment), seed=1)
+    return Windows(store, patches, 32, Shape.of(model), build_augmentation(model, 3, task), seed=1)
 
 
 def scored_of(store: PixelStore, shape: Shape) -> Windows:
@@ -60,15 +60,18 @@ def scored_of(store: PixelStore, shape: Shape) -> Windows:
     return Windows(store, windows_of(parts, 32), 32, shape)
 
 
+def chosen(
+    store: PixelStore, augment: Augment | list, task: Binary, machine: Machine, say: Callable = print, **keys: object
+) -> Loader | DeviceLoader:
+    model = model_of(augment, **keys)
+    items, scored = items_of(store, model, task), scored_of(store, Shape.of(model))
+    return build_loader(items, scored, model, task, 2, machine, say)
+
+
 def loader_of(
-    store: PixelStore, augment: Augment, task: Binary, loader: str = "device", **keys: object
-) -> DeviceLoader:
-    shape = Shape(32, Stack(keys.get("slices", 1)), keys.get("zoom", 1.0), margin=keys.get("margin", 0))
-    model = Model(
-        decoder="Unet", encoder="e", size=32, epochs=1, batch=2, lr=1, loss={"bce": 1}, augment=augment, **keys
-    )
-    items, scored = items_of(store, augment, shape), scored_of(store, shape)
-    return build_loader(items, scored, model, task, 2, Machine(CPU, loader=loader), print)
+    store: PixelStore, augment: Augment | list, task: Binary, loader: str = "device", **keys: object
+) -> Loader | DeviceLoader:
+    return chosen(store, augment, task, Machine(CPU, loader=loader), **keys)
 
 
 @pytest.mark.parametrize("zoom", [1.0, 2.0, 1.3, 0.7])
@@ -124,7 +127,7 @@ def test_an_item_depends_on_seed_epoch_and_item_alone(store: PixelStore, augment
 def test_paired_classes_change_places_in_mirror_images_alone(store: PixelStore) -> None:
     """Pixels show the labels as they were, so that only the swap tells them apart."""
     kinds = set()
-    for batch in loader_of(store, Augment(), Paired(CLASSES)).epoch(0, np.arange(120), 0):
+    for batch in loader_of(store, Augment(), Multilabel(CLASSES, [["left", "right"]])).epoch(0, np.arange(120), 0):
         for window, target, valid in zip(batch.windows, batch.target, batch.valid, strict=True):
             shown = (window == 1) & valid
             kept = torch.equal(shown, target)
@@ -151,21 +154,14 @@ def test_labels_are_those_of_their_set_and_move_with_the_pixels(store: PixelStor
 # Which loader
 
 
-def test_what_the_device_cannot_change_is_the_workers(store: PixelStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    def entries(augment: Augment) -> list[dict]:
-        return [{"name": "Solarize"}]
-
-    monkeypatch.setattr("tessera.learn.on_device.choice.entries_of", entries)
+def test_what_the_device_cannot_change_is_the_workers(store: PixelStore) -> None:
+    strange, task = [{"name": "RandomGamma"}, {"name": "Solarize"}], Multilabel(CLASSES)
     with pytest.raises(InputError, match=r"TESSERA_LOADER=device has no Solarize.*TESSERA_LOADER=workers"):
-        loader_of(store, Augment(), Multilabel(CLASSES))
+        loader_of(store, strange, task)
     said: list[str] = []
-    shape = Shape(32, Stack())
-    model = Model(decoder="Unet", encoder="e", size=32, epochs=1, batch=2, lr=1, loss={"bce": 1})
-    both = items_of(store, Augment(), shape), scored_of(store, shape)
-    chosen = build_loader(*both, model, Multilabel(CLASSES), 2, Machine(GPU, 3, loader="auto"), said.append)
-    assert isinstance(chosen, Loader)
+    assert isinstance(chosen(store, strange, task, Machine(GPU, 1, loader="auto"), said.append), Loader)
     assert len(said) == 1
-    assert said[0].startswith("loads with 3 workers")
+    assert said[0].startswith("loads with 1 worker")
     assert "Solarize" in said[0]
 
 
@@ -174,18 +170,23 @@ def test_pixels_that_do_not_fit_are_the_workers(
     store: PixelStore, monkeypatch: pytest.MonkeyPatch, loader: str
 ) -> None:
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (100_000, 200_000))
-    shape, said = Shape(32, Stack()), []
-    model = Model(decoder="Unet", encoder="e", size=32, epochs=1, batch=2, lr=1, loss={"bce": 1})
-    given = (
-        items_of(store, Augment(), shape), scored_of(store, shape), model, Multilabel(CLASSES), 2,
-        Machine(GPU, 3, loader=loader), said.append,
-    )  # fmt: skip
+    said: list[str] = []
+    given = store, Augment(), Multilabel(CLASSES), Machine(GPU, 1, loader=loader), said.append
     if loader == "device":
         with pytest.raises(InputError, match=r"50% of the GPU's free memory.*TESSERA_LOADER=workers"):
-            build_loader(*given)
+            chosen(*given)
     else:
-        assert isinstance(build_loader(*given), Loader)
+        assert isinstance(chosen(*given), Loader)
         assert len(said) == 1
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_every_list_can_be_made_on_the_device(store: PixelStore, name: str) -> None:
+    loader = loader_of(store, [name], Multilabel(CLASSES), slices=3 if name == "volume" else 1)
+    assert isinstance(loader, DeviceLoader)
+    batches = list(loader.epoch(0, np.arange(20), 0))
+    assert {batch.windows.dtype for batch in batches} == {torch.uint8}
+    assert len({window.numpy().tobytes() for batch in batches for window in batch.windows}) == 20
 
 
 def test_on_a_cpu_auto_is_workers(store: PixelStore) -> None:

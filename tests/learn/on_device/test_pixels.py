@@ -48,7 +48,7 @@ def some_patches(store: PixelStore, random: np.random.Generator, planes: bool, e
     rows = []
     for name in ["i1", "i2", "i3"] if planes else ["i0", "i1", "i2", "i3"]:
         _, height, width = store.shape(name)
-        z = int(random.integers(store.label_depth(name)))
+        z = int(random.integers(store.depth(name).labelled))
         rows += [(name, z, int(random.integers(-9, height)), int(random.integers(-9, width))) for _ in range(3)]
     patches = pd.DataFrame(rows, columns=["image_id", "z", "y", "x"])
     far = random.integers(1, 60, (len(rows), 2))

@@ -1,21 +1,23 @@
-"""The section of ranges as the transforms that it stands for."""
+"""The section of ranges as entries of a list."""
 
 from typing import TYPE_CHECKING
 
+from tessera.learn.augmentations.lists import REFLECT_101
+
 if TYPE_CHECKING:
-    from tessera.params.model import Augment
+    from tessera.params.augment import Augment, Entry
 
 
-def entries_of(augment: "Augment") -> list[dict[str, object]]:
-    """Those that are not off, in the order of the workers' path."""
+def entries_of(augment: "Augment") -> list["Entry"]:
+    """The transforms of ranges that are not off. Their order is part of what a seed means."""
     entries = []
     if augment.flip:
         entries += [{"name": "HorizontalFlip", "p": 0.5}, {"name": "VerticalFlip", "p": 0.5}]
     if augment.rot90:
         entries.append({"name": "RandomRotate90", "p": 1})
     if augment.scale or augment.rotate:
-        scale = [1 - augment.scale, 1 + augment.scale]
-        entries.append({"name": "Affine", "scale": scale, "rotate": augment.rotate, "border_mode": 4, "p": 0.5})
+        scale, rotate = (1 - augment.scale, 1 + augment.scale), (-augment.rotate, augment.rotate)
+        entries.append({"name": "Affine", "scale": scale, "rotate": rotate, "border_mode": REFLECT_101, "p": 0.5})
     if augment.brightness or augment.contrast:
         limits = {"brightness_limit": augment.brightness, "contrast_limit": augment.contrast}
         entries.append({"name": "RandomBrightnessContrast", **limits, "p": 0.5})
