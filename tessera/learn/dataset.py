@@ -134,7 +134,7 @@ class Windows(Dataset):
         depth = store.depth(image_id)
         first, end = self.shape.stack.bounds(depth.slices)
         drawn = middles[random.integers(len(middles))] + random.integers(-self.shape.shift, self.shape.shift + 1)
-        middle = int(np.clip(drawn, first, end - 1))
+        middle = int(min(max(drawn, first), end - 1))
         return z if depth.one_label else middle, middle
 
     def _read(self, place: Place) -> tuple[np.ndarray, np.ndarray]:

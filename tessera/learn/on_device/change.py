@@ -13,7 +13,7 @@ class NotOnDeviceError(InputError):
 
 
 class Change(Protocol):
-    """A random change of images; named, and with the arguments, as albumentations' of which it does the same."""
+    """A random change of images: it does what the workers' transform of its name does, with the same arguments."""
 
     def draw(self, random: np.random.Generator) -> np.ndarray:
         """What one window's change is decided by: (n,), the same n each time."""

@@ -44,7 +44,7 @@ def build_loader(
     try:
         changes = Changes(entries_in(model), model.slices)
         store, images = items.stores["xy"], {image_id for image_id, *_ in (*items.places, *scored.places)}
-        size = _size_that_fits(store, images, machine.device)
+        size = size_that_fits(store, images, machine.device)
     except NotOnDeviceError as error:
         if machine.loader == "device":
             raise InputError(f"TESSERA_LOADER=device {error}; set TESSERA_LOADER=workers") from None
@@ -55,7 +55,7 @@ def build_loader(
     return DeviceLoader(items, task, batch, pixels, changes)
 
 
-def _size_that_fits(store: PixelStore, images: Iterable[str], device: torch.device) -> int:
+def size_that_fits(store: PixelStore, images: Iterable[str], device: torch.device) -> int:
     """Bytes of the images' pixels and labels. Raises NotOnDeviceError where they are too many for the GPU."""
     size = sum(array.size for name in images for array in store.arrays(name))
     if device.type == "cuda":

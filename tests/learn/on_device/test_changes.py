@@ -12,7 +12,6 @@ from tessera.learn.on_device.build import ALWAYS, CHANGES, Changes
 from tessera.learn.on_device.change import NotOnDeviceError
 from tessera.learn.on_device.turns import TURNS, Turn, draw_turn
 
-BLOBS = np.random.default_rng(1).normal(size=(4, 4, 3))
 ALL = [
     {"name": "Affine", "scale": [0.7, 1.3], "rotate": 40, "border_mode": 4},
     {"name": "Elastic"},

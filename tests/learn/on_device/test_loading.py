@@ -17,7 +17,8 @@ from tessera.learn.augmentations.build import build_augmentation
 from tessera.learn.augmentations.lists import LISTS
 from tessera.learn.dataset import Shape, Windows, windows_of
 from tessera.learn.loading import Loader
-from tessera.learn.on_device.choice import build_loader
+from tessera.learn.on_device.change import NotOnDeviceError
+from tessera.learn.on_device.choice import build_loader, size_that_fits
 from tessera.learn.on_device.loading import DeviceLoader
 from tessera.learn.progress import Clock
 from tessera.learn.run import Run
@@ -178,6 +179,17 @@ def test_pixels_that_do_not_fit_are_the_workers(
     else:
         assert isinstance(chosen(*given), Loader)
         assert len(said) == 1
+
+
+def test_pixels_that_fit_are_counted_with_their_labels(store: PixelStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    size = 5 * (80**2 + 24**2) * (3 + 3)
+    for free, fits in ((2 * size, True), (2 * size - 2, False)):
+        monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device, free=free: (free, 10 * free))
+        if fits:
+            assert size_that_fits(store, ["a", "b"], GPU) == size
+        else:
+            with pytest.raises(NotOnDeviceError, match="50% of the GPU's free memory"):
+                size_that_fits(store, ["a", "b"], GPU)
 
 
 @pytest.mark.parametrize("name", LISTS)
