@@ -1,6 +1,6 @@
 """Batches, made on the device that trains."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 import torch
@@ -23,12 +23,12 @@ class DeviceLoader:
     def __init__(self, items: Windows, task: Binary, batch: int, pixels: DevicePixels, changes: Changes):
         self.items, self.task, self.batch, self.pixels, self.changes = items, task, batch, pixels, changes
 
-    def epoch(self, epoch: int, order: np.ndarray, done: int) -> Sequence[Batch]:
+    def epoch(self, epoch: int, order: np.ndarray, done: int) -> Iterable[Batch]:
         """The batches of `order` without the first `done`, and without a last smaller one."""
         starts = range(done * self.batch, len(order) - self.batch + 1, self.batch)
         return Made(lambda numbers: self._batch(epoch, numbers), [order[s : s + self.batch] for s in starts])
 
-    def each_once(self, scored: Windows, batch: int) -> Sequence[tuple[torch.Tensor, torch.Tensor]]:
+    def each_once(self, scored: Windows, batch: int) -> Iterable[tuple[torch.Tensor, torch.Tensor]]:
         """Batches of windows (B, C, H, W) and labels (B, H, W, …), uint8: all items, in their order, not changed."""
         numbers = np.arange(len(scored))
         parts = [numbers[start : start + batch] for start in range(0, len(scored), batch)]
@@ -52,7 +52,7 @@ class DeviceLoader:
         return windows, _classes_last(labels)
 
 
-class Made(Sequence):
+class Made:
     """Batches that are made one by one, when they are asked for."""
 
     def __init__(self, make: Callable[[np.ndarray], tuple], parts: list[np.ndarray]):
@@ -61,8 +61,8 @@ class Made(Sequence):
     def __len__(self) -> int:
         return len(self.parts)
 
-    def __getitem__(self, index: int) -> tuple:
-        return self.make(self.parts[index])
+    def __iter__(self) -> Iterator[tuple]:
+        return map(self.make, self.parts)
 
 
 def _sized(windows: torch.Tensor, labels: torch.Tensor, size: int) -> tuple[torch.Tensor, torch.Tensor]:

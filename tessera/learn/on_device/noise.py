@@ -7,11 +7,8 @@ import torch
 
 from tessera.learn.on_device.change import as_pixels
 
-GOLDEN, FIRST, SECOND = (
-    -0x61C8864680B583EB,
-    -0x40A7B892E31B1A47,
-    -0x6B2FB644ECCEEE15,
-)  # of SplitMix64, as signed numbers
+# The numbers of SplitMix64, signed.
+GOLDEN, FIRST, SECOND = -0x61C8864680B583EB, -0x40A7B892E31B1A47, -0x6B2FB644ECCEEE15
 
 
 class GaussNoise:

@@ -83,8 +83,8 @@ class Flat:
     def gather(self, down: torch.Tensor, across: torch.Tensor, first: torch.Tensor) -> torch.Tensor:
         """What stands at `addresses`, (B, n, h, w); IGNORE where an address is negative."""
         places = down[:, :, None] + across[:, None, :]
-        ignored = places < 0
-        found = [self._bytes[places.clamp(min=0) + start[:, None, None]] for start in first.T]
+        ignored, places = places < 0, places.clamp(min=0)
+        found = [self._bytes[places + start[:, None, None]] for start in first.T]
         return torch.stack(found, 1).masked_fill_(ignored[:, None], IGNORE)
 
     def _steps(self, place: Place) -> list[int]:

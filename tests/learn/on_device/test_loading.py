@@ -125,6 +125,13 @@ def test_an_item_depends_on_seed_epoch_and_item_alone(store: PixelStore, augment
     assert not all(torch.equal(one.windows, two.windows) for one, two in zip(batches, other, strict=True))
 
 
+def test_an_error_in_the_middle_does_not_end_an_epoch(store: PixelStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    loader = loader_of(store, Augment(), Multilabel(CLASSES))
+    monkeypatch.setattr(loader.pixels, "read", lambda *args: [][1])
+    with pytest.raises(IndexError):
+        list(loader.epoch(0, ORDER, 0))
+
+
 def test_paired_classes_change_places_in_mirror_images_alone(store: PixelStore) -> None:
     """Pixels show the labels as they were, so that only the swap tells them apart."""
     kinds = set()
