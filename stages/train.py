@@ -53,7 +53,7 @@ def train(model: str, fold: int) -> None:
         training.draw_first_batch(path, store, patches[kept], params.tile.size, channels)
     run = training.fit(store, patches[kept], held_out, params.tile.size, channels, scratch / "state.pt", clock)
 
-    about, record = describe(said, run, clock, here.device)
+    about, record = describe(said, run, clock, here.device, training.loader)
     with paths.writing(paths.weights(model, fold)) as path:
         run.kept.finish(run.ema.network)
         save_checkpoint(path, run.ema.network, about)

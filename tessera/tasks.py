@@ -20,7 +20,7 @@ class Binary:
         self.mirrored = [classes.index(other.get(name, name)) for name in classes]
 
     def encode_target(self, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Labels (..., H, W) uint8 → target (..., C, H, W) and valid (..., C, H, W), both bool."""
+        """Labels (..., H, W) uint8, of numpy or torch → target (..., C, H, W) and valid (..., C, H, W), both bool."""
         planes = self._planes(labels)
         return planes == 1, planes != IGNORE
 
@@ -33,14 +33,14 @@ class Binary:
         return self.mirrored if view in MIRRORED else list(range(self.channels))
 
     def _planes(self, labels: np.ndarray) -> np.ndarray:
-        return np.expand_dims(labels, -3)
+        return labels[..., None, :, :]
 
 
 class Multilabel(Binary):
     """Classes that may overlap: labels (..., H, W, K) of 0, 1 and IGNORE, the classes last; a sigmoid channel a class."""
 
     def _planes(self, labels: np.ndarray) -> np.ndarray:
-        return np.moveaxis(labels, -1, -3)
+        return labels.swapaxes(-1, -2).swapaxes(-2, -3)
 
 
 TASKS = {"binary": Binary, "multilabel": Multilabel}

@@ -58,6 +58,7 @@ class PixelStore:
             self._file, self._process = h5py.File(self.path, "r"), os.getpid()
             self._bytes = np.asarray(np.memmap(self.path, np.uint8, "r"))
             self._arrays: dict[tuple[str, str], np.ndarray] = {}
+            self._label_depths: dict[str, int] = {}  # HDF5 takes 0.1 ms to look up an attribute
         return self._file
 
     def __getstate__(self) -> dict:
@@ -83,12 +84,18 @@ class PixelStore:
 
     def depth(self, image_id: str) -> Depth:
         """Slices in the plane of the store, and how many of them are labelled."""
-        slices = self.shape(image_id)[0]
-        return Depth(slices, int(self.file[image_id].attrs.get("label_depth", slices)))
+        slices, known = self.shape(image_id)[0], self._label_depths
+        if image_id not in known:
+            known[image_id] = int(self.file[image_id].attrs.get("label_depth", slices))
+        return Depth(slices, known[image_id])
 
     def scale(self, image_id: str) -> float:
         """Working px per original px."""
         return float(self.file[image_id].attrs["scale"])
+
+    def arrays(self, image_id: str) -> tuple[np.ndarray, np.ndarray]:
+        """All pixels (Z, H, W, C) and labels (Z, H, W) or (Z, H, W, K) of a labelled image: maps of the file."""
+        return self._array(image_id, "pixels"), self._array(image_id, "labels")
 
     def read_window(self, image_id: str, z: int, y: int, x: int, height: int, width: int) -> np.ndarray:
         """Pixels (h, w, C) of a slice; z beyond the volume is its last slice, a window beyond the image is cut."""

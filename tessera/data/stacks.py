@@ -69,8 +69,9 @@ class Stack(NamedTuple):
         return list(centres)
 
 
-def _reflect(places: np.ndarray, last: int) -> np.ndarray:
-    return last - np.abs(places % max(2 * last, 1) - last)
+def reflect(places: np.ndarray, last: int | np.ndarray) -> np.ndarray:
+    """Places mirrored into 0…last, whose ends are not repeated."""
+    return last - np.abs(places % np.maximum(2 * last, 1) - last)
 
 
-EDGES = {"clamp": lambda places, last: np.clip(places, 0, last), "reflect": _reflect}  # (places, last) → in 0…last
+EDGES = {"clamp": lambda places, last: np.clip(places, 0, last), "reflect": reflect}  # (places, last) → in 0…last

@@ -143,14 +143,16 @@ def validate(
 ) -> np.ndarray:
     """Counts (windows, C, 3) at probability 0.5 of a network in evaluation mode.
 
-    batches: of windows (B, C, H, W) and labels (B, H, W, …), uint8.
+    batches: of windows (B, C, H, W) and labels (B, H, W, …), uint8, on any device.
     """
     counts = []
     for windows, labels in batches:
         with autocast(device, amp):
             logits = network(windows.to(device))
         masks = task.probabilities(logits).cpu().numpy() >= 0.5
-        counts += [count(mask, *task.encode_target(label)) for mask, label in zip(masks, labels.numpy(), strict=True)]
+        counts += [
+            count(mask, *task.encode_target(label)) for mask, label in zip(masks, labels.cpu().numpy(), strict=True)
+        ]
     return np.stack(counts)
 
 

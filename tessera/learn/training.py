@@ -13,11 +13,11 @@ from tessera.learn.dataset import Shape, Windows
 from tessera.learn.ema import Ema
 from tessera.learn.first_batch import write_first_batch
 from tessera.learn.kept import Kept
-from tessera.learn.loading import Loader, each_once
 from tessera.learn.loop import Setup, train_epoch, validate
 from tessera.learn.losses.build import build_loss
 from tessera.learn.mixing import build_mixing
 from tessera.learn.networks.build import build_network
+from tessera.learn.on_device.choice import build_loader
 from tessera.learn.optimiser import build_optimiser, set_training
 from tessera.learn.placing import place_scored
 from tessera.learn.progress import Clock
@@ -31,6 +31,8 @@ from tessera.metrics.counts import FScore
 from tessera.tasks import Binary
 
 if TYPE_CHECKING:
+    from tessera.learn.loading import Loader
+    from tessera.learn.on_device.loading import DeviceLoader
     from tessera.params.model import Model
 
 UNREAD = 16  # losses that wait on a GPU before they are looked at
@@ -41,8 +43,7 @@ class Training:
 
     def __init__(self, model: "Model", task: Binary, amp: str, machine: Machine):
         self.model, self.task, self.amp, self.machine = model, task, amp, machine
-        self.device, self.pinned = machine.device, machine.device.type == "cuda"
-        self.shape = Shape.of(model)
+        self.device, self.shape = machine.device, Shape.of(model)
 
     def fit(
         self,
@@ -76,7 +77,8 @@ class Training:
         setup = Setup(
             loss, mixing, self.model.seed, self.device, self.amp, self.model.clip, clock.note, self.model.least_batch
         )
-        loader = Loader(items, self.task, batch, self.machine.workers, self.pinned)
+        loader = build_loader(items, scored, self.model, self.task, batch, self.machine, clock.note)
+        self.loader = loader.name
 
         def after_step() -> None:
             clock.step()
@@ -91,7 +93,7 @@ class Training:
                 row = train_epoch(run, loader.epoch(run.epoch, order, run.step), setup, after_step)
                 row = {"epoch": run.epoch + 1, "lr": run.schedule.get_last_lr()[0], **row, "score": None}
                 if row["epoch"] % self.model.validate_every == 0 or row["epoch"] == self.model.epochs:
-                    row["score"] = self._score(run, scored, keeper)
+                    row["score"] = self._score(run, loader, scored, keeper)
                 run.end_epoch(row)
                 keeper.after_epoch(last=run.finished(self.model.epochs))
                 clock.say(row)
@@ -125,9 +127,9 @@ class Training:
     def _seed(self, epoch: int) -> int:
         return np.random.SeedSequence([self.model.seed, epoch]).generate_state(1)[0].item()
 
-    def _score(self, run: Run, scored: Windows, keeper: Keeper) -> float:
+    def _score(self, run: Run, loader: "Loader | DeviceLoader", scored: Windows, keeper: Keeper) -> float:
         batch = -(-self.model.batch // run.pieces)  # what is known to fit
-        batches = keeper.watching(each_once(scored, batch, self.machine.workers, self.pinned))
+        batches = keeper.watching(loader.each_once(scored, batch))
         counts = validate(run.ema.network, batches, self.task, self.device, self.amp)
         return FScore("pooled", empty=1.0).of(counts)
 

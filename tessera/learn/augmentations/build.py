@@ -9,7 +9,13 @@ from tessera.learn.augmentations.trial import try_out
 from tessera.tasks import Binary
 
 if TYPE_CHECKING:
+    from tessera.params.augment import Entry
     from tessera.params.model import Model
+
+
+def entries_in(model: "Model") -> list["Entry"]:
+    """The transforms that `augment` of a model stands for, in their order."""
+    return list(expand(model.augment)) if isinstance(model.augment, list) else entries_of(model.augment)
 
 
 def build_augmentation(model: "Model", channels: int, task: Binary) -> Augmentation:
@@ -17,7 +23,7 @@ def build_augmentation(model: "Model", channels: int, task: Binary) -> Augmentat
 
     Raises InputError naming a transform, or its argument, that is unknown or cannot take such windows.
     """
-    entries = list(expand(model.augment)) if isinstance(model.augment, list) else entries_of(model.augment)
+    entries = entries_in(model)
     size = model.size + 2 * model.margin
     window = Window(size, channels * model.slices, model.slices, task.permutation("flip_h"))
     transforms = [build_transform(entry, window) for entry in entries]
