@@ -1,4 +1,4 @@
-"""Large TIFF files, generated in seconds: a few tiles or strips, repeated in an order without a period."""
+"""Large TIFF files, generated in seconds: a few tiles or strips, repeated in an order without a period; their labels."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +11,7 @@ import tifffile
 TILE = 256  # px, as slide scanners write them
 STRIP = 64  # rows
 DISTINCT = 8
+BLOCK, RADIUS = 1024, 100  # px: the label has a disc in the middle of every block
 
 
 def write_large(path: Path, side: int, kind: str) -> Path:
@@ -27,6 +28,33 @@ def write_large(path: Path, side: int, kind: str) -> Path:
         path, _each(stored, order, last), shape=(side, side, 3), dtype=np.uint8, photometric="rgb", bigtiff=True,
         compression={"raw": None, "deflate": "zlib", "zstd": "zstd"}[codec], **options,
     )  # fmt: skip
+    return path
+
+
+def write_mask(path: Path, side: int) -> Path:
+    """The label of a side × side image as a mask of deflate tiles."""
+    y, x = np.ogrid[:BLOCK, :BLOCK]
+    disc = ((y - BLOCK // 2) ** 2 + (x - BLOCK // 2) ** 2 <= RADIUS**2).astype(np.uint8)
+    parts = range(0, BLOCK, TILE)
+    stored = [[imagecodecs.zlib_encode(disc[y : y + TILE, x : x + TILE].tobytes()) for x in parts] for y in parts]
+    count = range(-(-side // TILE))
+    tiles = (stored[row % len(parts)][column % len(parts)] for row in count for column in count)
+    tifffile.imwrite(
+        path, tiles, shape=(side, side), dtype=np.uint8, photometric="minisblack", bigtiff=True, compression="zlib",
+        tile=(TILE, TILE),
+    )  # fmt: skip
+    return path
+
+
+def write_rle(path: Path, image_id: str, side: int) -> Path:
+    """The same label as a csv with one row of column-major, 1-based runs."""
+    x = np.arange(side)
+    inside = np.abs(x % BLOCK - BLOCK // 2) <= RADIUS
+    half = np.sqrt(RADIUS**2 - (x[inside] % BLOCK - BLOCK // 2) ** 2).astype(int)[:, None]
+    middles = np.arange(BLOCK // 2, side + BLOCK, BLOCK)
+    tops, ends = np.minimum(middles - half, side), np.minimum(middles + half + 1, side)
+    runs = np.stack([x[inside][:, None] * side + tops + 1, ends - tops], 2)[ends > tops]
+    path.write_text(f"id,rle\n{image_id},{' '.join(map(str, runs.ravel()))}\n")
     return path
 
 

@@ -1,6 +1,8 @@
 """What benchmarks.tiling measures, each in a process of its own:
 
 python -m benchmarks.tiling_tasks <task> <file>      prints {"cpu": seconds, "rss": bytes, "check": …} as JSON
+
+<task>: a key of PATCHES, or `tile` or `ingest` and how the label is said, as in "tile mask".
 """
 
 import importlib
@@ -11,10 +13,14 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tessera.data.patches import grid
+
+if TYPE_CHECKING:
+    from tessera.params.data import Data
 
 SIZE, OVERLAP = 512, 64  # px of a patch
 STRIDE = SIZE - OVERLAP
@@ -108,34 +114,57 @@ def sample(patches: Iterator[np.ndarray]) -> int:
     return sum(number * int(patch[::37, ::41].sum(dtype=np.int64)) for number, patch in enumerate(patches, 1))
 
 
-def tile(path: Path) -> int:
+LABELS = {  # of the image, by what the task names
+    "mask": {"train_masks": "masks/{image_id}.tif"},
+    "rle": {"train_rle": "train.csv"},
+    "": {"train_masks": "masks/{image_id}.tif"},  # there is none: it is a test image
+}
+
+
+def tile(path: Path, label: str) -> int:
     """The whole way into tiles.h5 at the image's own resolution, in this process."""
     import pandas as pd
 
     from tessera.data.readers.build import open_image
     from tessera.data.tiling import write_tiles
-    from tessera.params.data import Data
     from tessera.params.tile import Tile
 
     with open_image(path) as reader:
         shape = dict(zip(("depth", "height", "width", "channels"), reader.shape, strict=True))
-    data = Data(
-        source=str(path.parent), task="binary", classes=["a"], channels="all", train_images="{image_id}.tif",
-        train_masks="{image_id}.png", solution=None,
-    )  # fmt: skip
-    row = shape | {"image_id": path.stem, "subset": "test", "image": path.name, "slices": ""}
+    subset = "train" if label else "test"
+    row = shape | {"image_id": path.stem, "subset": subset, "image": path.name, "slices": ""}
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         section = Tile(scale=1.0, size=SIZE, stride=STRIDE, keep_empty=1.0)
-        write_tiles(pd.DataFrame([row]), data, section, Path(folder) / "tiles.h5")
-        return (Path(folder) / "tiles.h5").stat().st_size
+        tiled = write_tiles(pd.DataFrame([row]), _data(path, label), section, Path(folder) / "tiles.h5")
+        return int((tiled.patches.positive_fraction * SIZE**2).sum())
+
+
+def ingest(path: Path, label: str) -> int:
+    """Reads and checks an image and its label."""
+    from tessera.data.ingest import build_manifest
+
+    return int(build_manifest(_data(path, label)).height[0])
+
+
+def _data(path: Path, label: str) -> "Data":
+    from tessera.params.data import Data
+
+    return Data(
+        source=str(path.parent), task="binary", classes=["a"], channels="all", train_images="{image_id}.tif",
+        solution=None, **LABELS[label],
+    )  # fmt: skip
+
+
+STAGES = {"tile": (tile, ["tessera.data.tiling", "tessera.params.tile"]), "ingest": (ingest, ["tessera.data.ingest"])}
 
 
 def main(task: str, path: Path) -> None:
-    work, modules = PATCHES.get(task, (tile, ["tessera.data.tiling", "tessera.params.tile"]))
+    stage, _, label = task.partition(" ")
+    work, modules = PATCHES.get(task) or STAGES[stage]
     for module in modules:
         importlib.import_module(module)
     start = time.process_time()
-    check = tile(path) if task == "tile" else sample(work(path))
+    check = sample(work(path)) if task in PATCHES else work(path, label)
     print(json.dumps({"cpu": time.process_time() - start, "rss": peak_rss(), "check": check}))
 
 

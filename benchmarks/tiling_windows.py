@@ -20,7 +20,7 @@ def compare_windows(folder: Path, side: int, rounds: int) -> tuple[list, list]:
     path = folder / "windows.h5"
     with h5py.File(path, "w") as file:
         for name, shape in shapes.items():
-            pixels = create_image(file, name, shape, shape[1:3], labelled=False)["pixels"]
+            pixels = create_image(file, name, shape, shape[1:3], classes=0)["pixels"]
             for z in range(shape[0]):
                 pixels[z] = rng.integers(0, 256, shape[1:], np.uint8)
         raw = {
@@ -30,6 +30,10 @@ def compare_windows(folder: Path, side: int, rounds: int) -> tuple[list, list]:
     y, x = rng.integers(0, side - WINDOW, (2, READS))
     v, u = rng.integers(0, side // 2 - WINDOW, (2, READS))
     z = rng.integers(reach, 24 - reach, READS)
+
+    def depths(i: int) -> range:
+        return range(int(z[i]) - reach, int(z[i]) + reach + 1)
+
     results = [
         _beside(
             "a random 512×512×3 window", 0.8, rounds,
@@ -38,7 +42,7 @@ def compare_windows(folder: Path, side: int, rounds: int) -> tuple[list, list]:
         ),
         _beside(
             "a random stack of 9 slices of 512×512", 0.7, rounds,
-            lambda i: store.read_stack("volume", int(z[i]), SLICES, 1, (int(v[i]), int(u[i]), WINDOW, WINDOW)),
+            lambda i: store.read_stack("volume", depths(i), (int(v[i]), int(u[i]), WINDOW, WINDOW)),
             lambda i: np.concatenate(
                 raw["volume"][z[i] - reach : z[i] + reach + 1, v[i] : v[i] + WINDOW, u[i] : u[i] + WINDOW], axis=2
             ),

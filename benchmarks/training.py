@@ -28,7 +28,8 @@ from tessera.data.pixels import PixelStore, create_image
 from tessera.learn.ema import Ema
 from tessera.learn.loop import Batch, Setup, train_epoch
 from tessera.learn.losses.build import build_loss
-from tessera.learn.networks import build_network
+from tessera.learn.mixing import build_mixing
+from tessera.learn.networks.build import build_network
 from tessera.learn.progress import Clock
 from tessera.learn.resume import Keeper
 from tessera.learn.run import Run
@@ -141,7 +142,7 @@ def _cpu_seconds() -> float:
 def _ours(run: Run, batches: Iterable[Batch], state: Path) -> None:
     clock, keeper = Clock("ours", 1), Keeper(state, 60, run.state)
     clock.note = lambda text: None
-    setup = Setup(build_loss(MODEL.loss), CPU, "none", MODEL.clip, clock.note)
+    setup = Setup(build_loss(MODEL.loss), build_mixing(MODEL.mix), MODEL.seed, CPU, "none", MODEL.clip, clock.note)
 
     def after_step() -> None:
         clock.step()

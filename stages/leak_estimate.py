@@ -11,13 +11,13 @@ import pandas as pd
 
 from stages.command import command
 from tessera import machine, paths
-from tessera.data.boxes import in_original_px, in_working_px
+from tessera.data.boxes import in_working_px
 from tessera.data.manifest import read_manifest
-from tessera.data.parts import check_windows, place_patches, read_folds, training_patches
+from tessera.data.parts import read_folds
 from tessera.data.pixels import PixelStore
 from tessera.data.random_split import random_split
-from tessera.learn.dataset import Shape, covered
 from tessera.learn.lock import locked
+from tessera.learn.placing import place_training
 from tessera.learn.progress import Clock
 from tessera.learn.resume import run_key
 from tessera.learn.training import Training
@@ -30,13 +30,11 @@ FOLDER = paths.SCRATCH / "leak_estimate"
 def main() -> None:
     params = load_params()
     name, fold, size = params.train.models[0], params.fold.run[0], params.tile.size
-    model, buffer = params.models[name], params.fold.buffer
+    model = params.models[name]
     store, parts, manifest = PixelStore(paths.TILES), read_folds(paths.FOLDS), read_manifest(paths.MANIFEST, "train")
-    patches = place_patches(pd.read_parquet(paths.PATCHES), size, store, manifest)
-
-    windows = in_original_px(covered(patches, size, Shape.of(model), store), store, manifest)
-    grouped = training_patches(patches, windows, parts, fold, buffer, model.half_depth)
-    check_windows(windows[grouped], parts, fold, buffer)
+    patches, _, grouped = place_training(
+        pd.read_parquet(paths.PATCHES), size, model, store, manifest, parts, fold, params.fold.buffer
+    )
     dealt, pieces, unit = random_split(patches, parts, params.fold.count, params.fold.seed)
 
     print(
@@ -64,7 +62,8 @@ def _score(
 ) -> float:
     """The held-out score after the last epoch; killed, a later run goes on from where it was."""
     name = params.train.models[0]
-    model, task = params.models[name], build_task(params.data.task, params.data.classes)
+    model = params.models[name]
+    task = build_task(params.data.task, params.data.classes, store.flip_pairs)
     training = Training(model, task, params.train.amp, machine.here())
     key = run_key(split, model.model_dump(), params.train.amp, store.digest, patches.to_csv(), held_out.to_csv())
     channels, clock = int(manifest.channels.iloc[0]), Clock(f"{name} {split}", model.epochs)

@@ -8,7 +8,7 @@ from tessera.data.manifest import read_manifest
 from tessera.data.parts import read_folds
 from tessera.data.pixels import PixelStore
 from tessera.learn.checkpoints import digest_of, load_checkpoint, read_about
-from tessera.learn.networks import build_network
+from tessera.learn.networks.build import build_network
 from tessera.learn.precision import autocast
 from tessera.params.load import load_params
 from tessera.predict.guard import refuse_seen
@@ -19,7 +19,8 @@ from tessera.tasks import build_task
 
 def main(model: str, fold: int) -> None:
     params = load_params()
-    section, task, device = params.models[model], build_task(params.data.task, params.data.classes), machine.device()
+    section, device, store = params.models[model], machine.device(), PixelStore(paths.TILES)
+    task = build_task(params.data.task, params.data.classes, store.flip_pairs)
     manifest, parts = read_manifest(paths.MANIFEST, "train"), read_folds(paths.FOLDS)
     parts = parts[parts.fold == fold]
     weights = paths.weights(model, fold)
@@ -31,7 +32,7 @@ def main(model: str, fold: int) -> None:
     items = parts.merge(manifest[["image_id", "height", "width"]], on="image_id").rename(columns={"part_id": "item"})
     about = {"model": model, "fold": fold, "checkpoints": [digest_of(weights)]}
     with paths.writing(paths.oof(model, fold)) as path:
-        write_predictions(path, predictor, PixelStore(paths.TILES), items, about)
+        write_predictions(path, predictor, store, items, about)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from tessera.data.manifest import read_manifest
 from tessera.data.parts import whole_images
 from tessera.data.pixels import PixelStore
 from tessera.learn.checkpoints import digest_of, load_checkpoint
-from tessera.learn.networks import build_network
+from tessera.learn.networks.build import build_network
 from tessera.learn.precision import autocast
 from tessera.params.load import load_params
 from tessera.predict.predictor import Predictor
@@ -18,7 +18,8 @@ from tessera.tasks import build_task
 
 def main(model: str) -> None:
     params = load_params()
-    section, task, device = params.models[model], build_task(params.data.task, params.data.classes), machine.device()
+    section, device, store = params.models[model], machine.device(), PixelStore(paths.TILES)
+    task = build_task(params.data.task, params.data.classes, store.flip_pairs)
     manifest = read_manifest(paths.MANIFEST)
     channels = int(manifest.channels.iloc[0])
     weights = [paths.weights(model, fold) for fold in params.fold.run]
@@ -33,7 +34,7 @@ def main(model: str) -> None:
     items = whole_images(test).assign(item=test.image_id, height=test.height, width=test.width)
     about = {"model": model, "checkpoints": [digest_of(path) for path in weights]}
     with paths.writing(paths.predictions(model)) as path:
-        write_predictions(path, predictor, PixelStore(paths.TILES), items, about)
+        write_predictions(path, predictor, store, items, about)
 
 
 if __name__ == "__main__":

@@ -6,11 +6,10 @@ from pathlib import Path
 import pandas as pd
 
 from stages.command import command
+from stages.evidence import oof_evidence
 from tessera import paths
 from tessera.data.manifest import read_manifest
 from tessera.data.parts import place_patches, read_folds
-from tessera.data.pixels import PixelStore
-from tessera.decide.evidence import Evidence, oof_rows
 from tessera.deliver.plots import gallery
 from tessera.deliver.report import build_page, summarize_strata
 from tessera.params.load import load_params
@@ -24,16 +23,10 @@ def main() -> None:
     records = {model: {fold: json.loads(paths.record(model, fold).read_text()) for fold in run} for model in models}
     histories = {model: {fold: pd.read_csv(paths.history(model, fold)) for fold in run} for model in models}
     manifest, parts = read_manifest(paths.MANIFEST, "train"), read_folds(paths.FOLDS)
-    store = PixelStore(paths.TILES)
 
-    evidence = Evidence(
-        oof_rows(parts, manifest, run),
-        {model: {fold: paths.oof(model, fold) for fold in run} for model in models},
-        params.predict.views,
-        store,
-        build_task(params.data.task, params.data.classes),
-    )
-    patches = place_patches(pd.read_parquet(paths.PATCHES), params.tile.size, store, manifest)
+    task = build_task(params.data.task, params.data.classes)
+    evidence = oof_evidence(models, run, params.predict.views, task)
+    patches = place_patches(pd.read_parquet(paths.PATCHES), params.tile.size, evidence.pixels, manifest)
     strata = summarize_strata(parts[parts.fold.isin(run)], manifest, patches)
     title = f"{Path(params.data.source).name}: {', '.join(params.data.classes)}"
     page = build_page(title, scores, records, histories, folds, strata, gallery(evidence, scores))

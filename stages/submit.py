@@ -4,12 +4,12 @@ import json
 from pathlib import Path
 
 from stages.command import command
+from stages.evidence import oof_evidence
 from tessera import paths
 from tessera.data.manifest import read_manifest
-from tessera.data.parts import read_folds
 from tessera.data.pixels import PixelStore
 from tessera.decide.decision import Decision, held_out_decisions
-from tessera.decide.evidence import Evidence, oof_rows, test_rows
+from tessera.decide.evidence import Evidence, test_rows
 from tessera.deliver.dialects.build import build_dialect
 from tessera.deliver.scoreboard import solution_score, table
 from tessera.deliver.submission import check_score, masks, rows_asked_for, shapes_of
@@ -24,17 +24,10 @@ def main() -> None:
     params = load_params()
     recipe, scores = (json.loads(path.read_text()) for path in (paths.RECIPE, paths.SCORES))
     score, dialect = build_score(params.score), build_dialect(params.submit.dialect, params.data.classes)
-    manifest, pixels, task = (
-        read_manifest(paths.MANIFEST),
-        PixelStore(paths.TILES),
-        build_task(params.data.task, params.data.classes),
-    )
+    manifest, task = read_manifest(paths.MANIFEST), build_task(params.data.task, params.data.classes)
     decision = Decision(**recipe["decision"])
 
-    oof_stores = {model: {fold: paths.oof(model, fold) for fold in params.fold.run} for model in params.tune.ensemble}
-    oof = Evidence(
-        oof_rows(read_folds(paths.FOLDS), manifest, params.fold.run), oof_stores, params.predict.views, pixels, task
-    )
+    oof = oof_evidence(params.tune.ensemble, params.fold.run, params.predict.views, task)
     said = scores["ensemble"]
     with paths.scratch_file("oof.csv") as path:
         check_score(path, dialect, oof, dict.fromkeys(oof.rows.row_id, decision), score, said["optimistic"])
@@ -45,9 +38,8 @@ def main() -> None:
         print(line)
     template = read_csv(paths.SAMPLE_SUBMISSION)
     rows = rows_asked_for(test_rows(manifest[manifest.subset == "test"]), template, params.data)
-    test = Evidence(
-        rows, {model: {-1: paths.predictions(model)} for model in decision.models}, params.predict.views, pixels, task
-    )
+    stores = {model: {-1: paths.predictions(model)} for model in decision.models}
+    test = Evidence(rows, stores, params.predict.views, PixelStore(paths.TILES), task)
     shapes = shapes_of(rows)
     with paths.writing(paths.SUBMISSION) as path:
         dialect.write(path, list(template.columns), masks(test, dict.fromkeys(rows.row_id, decision)))

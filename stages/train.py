@@ -8,15 +8,16 @@ import pandas as pd
 
 from stages.command import command
 from tessera import machine, paths
-from tessera.data.boxes import in_original_px, in_working_px
+from tessera.data.boxes import in_working_px
 from tessera.data.manifest import read_manifest
-from tessera.data.parts import check_windows, place_patches, read_folds, training_patches
+from tessera.data.parts import read_folds
 from tessera.data.pixels import PixelStore
 from tessera.learn import ranks
 from tessera.learn.checkpoints import save_checkpoint
-from tessera.learn.dataset import Shape, covered
 from tessera.learn.launch import launch
 from tessera.learn.lock import locked
+from tessera.learn.networks.licences import licence_of
+from tessera.learn.placing import place_training
 from tessera.learn.progress import Clock
 from tessera.learn.record import describe, describe_seen
 from tessera.learn.resume import run_key
@@ -40,28 +41,31 @@ def train(model: str, fold: int) -> None:
     params = load_params()
     section = params.models[model]
     store, parts, manifest = PixelStore(paths.TILES), read_folds(paths.FOLDS), read_manifest(paths.MANIFEST, "train")
-    patches = place_patches(pd.read_parquet(paths.PATCHES), params.tile.size, store, manifest)
-    windows = in_original_px(covered(patches, params.tile.size, Shape.of(section), store), store, manifest)
-    kept = training_patches(patches, windows, parts, fold, params.fold.buffer, section.half_depth)
-    check_windows(windows[kept], parts, fold, params.fold.buffer)
+    patches, windows, kept = place_training(
+        pd.read_parquet(paths.PATCHES), params.tile.size, section, store, manifest, parts, fold, params.fold.buffer
+    )
     said = describe_seen(windows[kept], manifest) | {
         "model": model, "fold": fold, "params": section.model_dump(), "amp": params.train.amp, "data_digest": store.digest,
+        "licence": licence_of(section),
         "selected_on_validation": section.selected_on_validation,
     }  # fmt: skip
     key = run_key(said)
     ranks.refuse_differences(key)
     scratch = SCRATCH / f"{model}-{fold}-{key}"
 
-    here, task = machine.here(), build_task(params.data.task, params.data.classes)
+    here, task = machine.here(), build_task(params.data.task, params.data.classes, store.flip_pairs)
     training = Training(section, task, params.train.amp, here)
     clock = Clock(f"{model} fold {fold}", section.epochs)
     held_out = in_working_px(parts[parts.fold == fold], store, manifest)
     channels = int(manifest.channels.iloc[0])
+    if ranks.first():
+        with paths.writing(paths.first_batch(model, fold)) as path:
+            training.draw_first_batch(path, store, patches[kept], params.tile.size, channels)
     run = training.fit(store, patches[kept], held_out, params.tile.size, channels, scratch / "state.pt", clock)
     if not ranks.first():
         return
 
-    about, record = describe(said, run, clock, here.device)
+    about, record = describe(said, run, clock, here.device, training.loader)
     with paths.writing(paths.weights(model, fold)) as path:
         run.kept.finish(run.ema.network)
         save_checkpoint(path, run.ema.network, about)

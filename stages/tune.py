@@ -5,11 +5,10 @@ import json
 import numpy as np
 
 from stages.command import command
+from stages.evidence import oof_evidence
 from tessera import paths
 from tessera.data.manifest import read_manifest
-from tessera.data.parts import read_folds
-from tessera.data.pixels import PixelStore
-from tessera.decide.evidence import Evidence, oof_rows, test_rows
+from tessera.decide.evidence import test_rows
 from tessera.decide.honest import evaluate
 from tessera.decide.recipe import build_recipe
 from tessera.decide.search import Search, simplex
@@ -22,15 +21,12 @@ from tessera.tasks import build_task
 def main() -> None:
     params = load_params()
     tune, score = params.tune, build_score(params.score)
-    manifest, parts = read_manifest(paths.MANIFEST), read_folds(paths.FOLDS)
-    stores = {model: {fold: paths.oof(model, fold) for fold in params.fold.run} for model in tune.ensemble}
+    manifest, task = read_manifest(paths.MANIFEST), build_task(params.data.task, params.data.classes)
     declared = [paths.oof(model, fold) for model in params.train.models for fold in params.fold.run]
     notes = paths.undeclared("oof/*/fold_*.h5", declared)
-    rows = oof_rows(parts, manifest, params.fold.run)
-    evidence = Evidence(
-        rows, stores, params.predict.views, PixelStore(paths.TILES), build_task(params.data.task, params.data.classes)
-    )
-    per_stratum, refusal = offer_strata(tune.thresholds, rows, test_rows(manifest[manifest.subset == "test"]))
+    evidence = oof_evidence(tune.ensemble, params.fold.run, params.predict.views, task)
+    rows, asked = evidence.rows, test_rows(manifest[manifest.subset == "test"])
+    per_stratum, refusal = offer_strata(tune.thresholds, rows, asked)
 
     weights = simplex(len(tune.ensemble), tune.step)
     search = Search(evidence, weights, per_stratum, tune.min_area, score)
@@ -40,7 +36,8 @@ def main() -> None:
         alone = np.flatnonzero(weights[:, number] == 1)
         models[name] = evaluate(search, alone, tune.bootstrap, tune.seed) if len(weights) > 1 else ensemble
     scores = {
-        "score": params.score.model_dump() | {"name": score.name}, "notes": refusal, "ensemble": ensemble, "models": models,
+        "score": params.score.model_dump() | {"name": score.name}, "classes": params.data.classes, "notes": refusal,
+        "ensemble": ensemble, "models": models,
         "selected_on_validation": [name for name in tune.ensemble if params.models[name].selected_on_validation],
         "curves": score_curves(search, ensemble["decision"]), "rows": rows.to_dict("list"),
     }  # fmt: skip

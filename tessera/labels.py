@@ -31,16 +31,20 @@ class RleForm(NamedTuple):
         return text
 
     def decode(self, text: str, shape: tuple[int, int]) -> np.ndarray:
-        """The mask (H, W) uint8 0/1 of a cell. Raises InputError: no RLE, or an empty cell that `empty` does not list."""
+        """The mask (H, W) uint8 0/1 of a cell. Raises InputError as `read_runs` does."""
+        return self.read_runs(text, shape).rows(0, shape[0])
+
+    def read_runs(self, text: str, shape: tuple[int, int]) -> rle.Runs:
+        """The runs of a cell. Raises InputError: no RLE, or an empty cell that `empty` does not list."""
         text = text.strip()
         if text in self.empty:
-            return np.zeros(shape, np.uint8)
-        if not text:
+            text = ""
+        elif not text:
             raise InputError(
                 f"the cell is empty, an empty mask is said {' or '.join(map(repr, self.empty))} here; "
                 "if this is one as well, add it to the list (data.rle_empty)"
             )
-        return rle.decode(text, shape, self.order, self.base, self.relative)
+        return rle.read_runs(text, shape, self.order, self.base, self.relative)
 
 
 class Row(NamedTuple):
@@ -59,10 +63,10 @@ class RleTable(NamedTuple):
     form: RleForm
     rows: dict[str, list[Row]]
 
-    def decode(self, row: Row, shape: tuple[int, int]) -> np.ndarray:
-        """The mask (H, W) uint8 0/1 of a row. Raises InputError naming file, line and id."""
+    def read_runs(self, row: Row, shape: tuple[int, int]) -> rle.Runs:
+        """The mask of a row of the csv, by its runs. Raises InputError naming file, line and id."""
         try:
-            return self.form.decode(row.text, shape)
+            return self.form.read_runs(row.text, shape)
         except InputError as error:
             raise InputError(f"{self.path} line {row.line} (id {row.row_id}): {error}") from None
 

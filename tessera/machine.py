@@ -1,4 +1,5 @@
-"""What this machine offers, and the TESSERA_* variables that choose among it. None of it changes results."""
+"""What this machine offers, and the TESSERA_* variables that choose among it. None of it changes results, but
+for TESSERA_LOADER: either loader draws random changes of windows of its own."""
 
 import os
 import platform
@@ -19,6 +20,7 @@ VARIABLES = {
     "TESSERA_RANKS": "processes that train one model together, a GPU each (default: 1)",
     "TESSERA_THREADS": "CPU threads of the networks, and processes that decode (default: all cores)",
     "TESSERA_WORKERS": "processes that load patches (default: up to 8 with a GPU, else none)",
+    "TESSERA_LOADER": "workers, device (windows are made on the GPU, which holds the pixels) or auto (default: device if it can)",
     "TESSERA_SAVE_SECONDS": "between two saves of a training's state (default: 60; longer where a save takes over 1 %)",
     "TESSERA_COMPILE": "1: torch.compile the network that is trained (default: 0)",
 }
@@ -31,12 +33,13 @@ class Machine(NamedTuple):
     workers: int = 0  # processes that load patches
     save_seconds: int = 60
     compile: bool = False
+    loader: str = "auto"  # workers, device, or auto: device where it can
 
 
 def here() -> Machine:
     """As this machine and the TESSERA_* variables say."""
     on = device()
-    return Machine(on, workers(on), _number("TESSERA_SAVE_SECONDS", 60), _number("TESSERA_COMPILE", 0) > 0)
+    return Machine(on, workers(on), _number("TESSERA_SAVE_SECONDS", 60), _number("TESSERA_COMPILE", 0) > 0, loader())
 
 
 def device() -> "torch.device":
@@ -77,6 +80,14 @@ def ranks_here() -> int:
 def workers(on: "torch.device") -> int:
     """How many processes load patches."""
     return _number("TESSERA_WORKERS", 0 if on.type == "cpu" else min(8, max(1, (os.cpu_count() or 1) // _share())))
+
+
+def loader() -> str:
+    """What makes the batches: workers, device or auto."""
+    name = os.environ.get("TESSERA_LOADER", "auto")
+    if name not in ("workers", "device", "auto"):
+        raise InputError(f"TESSERA_LOADER={name}: workers, device or auto is expected")
+    return name
 
 
 def peak_memory() -> int:

@@ -28,7 +28,11 @@ def record(model: str, fold: int) -> Path:
 
 
 def history(model: str, fold: int) -> Path:
-    return record(model, fold).with_suffix(".csv")
+    return Path(f"checkpoints/histories/{model}/fold_{fold}.csv")
+
+
+def first_batch(model: str, fold: int) -> Path:
+    return Path(f"checkpoints/first_batches/{model}/fold_{fold}.png")
 
 
 def oof(model: str, fold: int) -> Path:

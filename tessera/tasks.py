@@ -7,17 +7,20 @@ import numpy as np
 if TYPE_CHECKING:
     import torch
 
+MIRRORED = ("flip_h", "flip_v")  # views that show the mirror image; a rotation, by 180 degrees too, does not
 IGNORE = 255  # the label of pixels that count nowhere, in every artefact
 
 
 class Binary:
     """One class against background: labels 0, 1 and IGNORE; one sigmoid channel."""
 
-    def __init__(self, classes: list[str]):
+    def __init__(self, classes: list[str], flip_pairs: list[list[str]] = ()):
         self.channels = len(classes)
+        other = {one: two for pair in flip_pairs for one, two in (pair, pair[::-1])}
+        self.mirrored = [classes.index(other.get(name, name)) for name in classes]
 
     def encode_target(self, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Labels (..., H, W) uint8 → target (..., C, H, W) and valid (..., C, H, W), both bool."""
+        """Labels (..., H, W) uint8, of numpy or torch → target (..., C, H, W) and valid (..., C, H, W), both bool."""
         planes = self._planes(labels)
         return planes == 1, planes != IGNORE
 
@@ -26,23 +29,23 @@ class Binary:
         return logits.float().sigmoid()
 
     def permutation(self, view: str) -> list[int]:
-        """The channel order after undoing `view`: nothing swaps where no classes are paired."""
-        return list(range(self.channels))
+        """The channel order after undoing `view`: in a mirror image, left and right of `flip_pairs` change places."""
+        return self.mirrored if view in MIRRORED else list(range(self.channels))
 
     def _planes(self, labels: np.ndarray) -> np.ndarray:
-        return np.expand_dims(labels, -3)
+        return labels[..., None, :, :]
 
 
 class Multilabel(Binary):
     """Classes that may overlap: labels (..., H, W, K) of 0, 1 and IGNORE, the classes last; a sigmoid channel a class."""
 
     def _planes(self, labels: np.ndarray) -> np.ndarray:
-        return np.moveaxis(labels, -1, -3)
+        return labels.swapaxes(-1, -2).swapaxes(-2, -3)
 
 
 TASKS = {"binary": Binary, "multilabel": Multilabel}
 
 
-def build_task(name: str, classes: list[str]) -> Binary:
-    """The task called `name`; params.yaml has checked the name."""
-    return TASKS[name](classes)
+def build_task(name: str, classes: list[str], flip_pairs: list[list[str]] = ()) -> Binary:
+    """The task called `name`; params.yaml has checked the names. flip_pairs: of classes, for what trains or predicts."""
+    return TASKS[name](classes, flip_pairs)

@@ -10,6 +10,8 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
+from tessera.data.annotations.planes import LabelSlice
+from tessera.data.labelling import Labels
 from tessera.labels import RleForm
 from tessera.params.data import Data
 
@@ -29,6 +31,15 @@ def box_mask(name: str, *boxes: tuple[int, int, int, int]) -> np.ndarray:
 def truth(name: str) -> np.ndarray:
     """The label (H, W) uint8 of image `name`."""
     return (box_mask(name, *BOXES[name]) > 0).astype(np.uint8)
+
+
+def read_label(labels: Labels, name: str, z: int = 0, names: tuple[str, ...] = ("",), rows: int = 7) -> np.ndarray:
+    """The whole label (H, W) or (H, W, K) of slice z of image `name`; `names` are those of all slices."""
+    size = SIZES[name[0]]
+    bands = list(labels.bands(LabelSlice(name, names, z, size), rows))
+    assert [y for y, _ in bands] == list(range(0, size[0], rows))
+    assert all(len(band) == rows for _, band in bands[:-1])
+    return np.concatenate([band for _, band in bands])
 
 
 def write_png(path: Path, pixels: np.ndarray) -> None:

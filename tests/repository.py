@@ -6,8 +6,11 @@ import os
 import re
 import shutil
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
 import yaml
 from closure import ROOT
 
@@ -34,6 +37,30 @@ def toy_params() -> dict:
 def run_stage(name: str, *arguments: str | int) -> None:
     """Runs a stage's main() in this process, in the current folder."""
     importlib.import_module(f"stages.{name}").main(*arguments)
+
+
+@contextmanager
+def inside(folder: Path, params: dict | None = None) -> Iterator[None]:
+    """In the folder, on the CPU; with these params written there."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("TESSERA_DEVICE", "cpu")
+        if params:
+            Path("params.yaml").write_text(yaml.safe_dump(params))
+        yield
+
+
+def run_stages(params: dict) -> None:
+    """Runs ingest to report, every declared model and fold, in the current folder; its raw files are there."""
+    for stage in ("ingest", "tile", "fold"):
+        run_stage(stage)
+    for model in params["train"]["models"]:
+        for fold in params["fold"]["run"]:
+            run_stage("train", model, fold)
+            run_stage("oof", model, fold)
+        run_stage("predict", model)
+    for stage in ("tune", "submit", "report"):  # submit reads both scores back (law 8)
+        run_stage(stage)
 
 
 class Repository:

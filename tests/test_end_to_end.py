@@ -8,8 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import h5py
 import pandas as pd
 import pytest
-import yaml
-from repository import SOURCE, TOY_SAMPLE, Repository, run_stage, toy_params
+from repository import SOURCE, TOY_SAMPLE, Repository, inside, run_stage, run_stages, toy_params
 
 from tessera import paths
 from tessera.data.sample import write_sample
@@ -23,44 +22,33 @@ AFTER = {"tune", "submit", "report"}
 def finished(tmp_path_factory):
     """A folder in which every main() has run, and what each left before the next began."""
     folder = tmp_path_factory.mktemp("toy")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        patch.setenv("TESSERA_DEVICE", "cpu")
-        params = toy_params()
-        (folder / "params.yaml").write_text(yaml.safe_dump(params))
-        write_sample(folder / SOURCE, **TOY_SAMPLE)
-        for stage in ("sample", "ingest", "tile", "fold"):
-            run_stage(stage)
-        for model in params["train"]["models"]:
-            for fold in params["fold"]["run"]:
-                run_stage("train", model, fold)
-                run_stage("oof", model, fold)
-            run_stage("predict", model)
-        for stage in ("tune", "submit", "report"):
-            run_stage(stage)
+    params = toy_params()
+    write_sample(folder / SOURCE, **TOY_SAMPLE)
+    with inside(folder, params):
+        run_stage("sample")
+        run_stages(params)
     return folder
 
 
 @pytest.fixture
-def inside(finished, monkeypatch):
-    monkeypatch.chdir(finished)
-    monkeypatch.setenv("TESSERA_DEVICE", "cpu")
-    return finished
+def home(finished):
+    with inside(finished):
+        yield finished
 
 
-def test_the_submission_has_the_sample_submissions_ids_in_its_order(inside):
+def test_the_submission_has_the_sample_submissions_ids_in_its_order(home):
     wanted = pd.read_csv(f"{SOURCE}/sample_submission.csv")
     assert pd.read_csv(paths.SUBMISSION).id.tolist() == wanted.id.tolist()
 
 
-def test_every_slice_is_predicted_out_of_fold_once(inside):
+def test_every_slice_is_predicted_out_of_fold_once(home):
     parts = pd.read_csv(paths.FOLDS)
     for fold in (0, 1):
         with h5py.File(paths.oof("flat", fold)) as file:
             assert set(file) == set(parts[parts.fold == fold].image_id)
 
 
-def test_scores_say_how_they_came_about(inside):
+def test_scores_say_how_they_came_about(home):
     scores = json.loads(paths.SCORES.read_text())
     assert scores["ensemble"]["crossfitted"] <= scores["ensemble"]["optimistic"] + 1e-9
     assert set(scores["models"]) == {"flat", "deep"}
@@ -68,23 +56,23 @@ def test_scores_say_how_they_came_about(inside):
     assert low <= scores["ensemble"]["crossfitted"] <= high
 
 
-def test_the_report_needs_no_network(inside):
+def test_the_report_needs_no_network(home):
     page = paths.REPORT.read_text()
     assert 'src="http' not in page and 'href="http' not in page
 
 
-def test_nothing_half_written_is_left(inside):
+def test_nothing_half_written_is_left(home):
     assert {path.suffix for path in paths.SCRATCH.rglob("*") if path.is_file()} == {".lock"}
 
 
-def test_training_again_gives_the_same_bytes(inside):
+def test_training_again_gives_the_same_bytes(home):
     before = paths.weights("deep", 0).read_bytes()
     run_stage("train", "deep", 0)
     assert paths.weights("deep", 0).read_bytes() == before
 
 
 @pytest.mark.parametrize("finished_epochs", [1, 2])
-def test_a_killed_training_goes_on_after_its_last_epoch(inside, monkeypatch, finished_epochs):
+def test_a_killed_training_goes_on_after_its_last_epoch(home, monkeypatch, finished_epochs):
     """Killed right after an epoch was saved, the rerun neither repeats it nor ends elsewhere."""
     from tessera.learn.progress import Clock
 
@@ -103,7 +91,7 @@ def test_a_killed_training_goes_on_after_its_last_epoch(inside, monkeypatch, fin
     assert paths.weights("deep", 0).read_bytes() == before
 
 
-def test_a_second_trainer_is_refused(inside):
+def test_a_second_trainer_is_refused(home):
     fork = multiprocessing.get_context("fork")
     held, done = fork.Event(), fork.Event()
 
@@ -123,7 +111,7 @@ def test_a_second_trainer_is_refused(inside):
         first.join()
 
 
-def test_oof_refuses_a_checkpoint_that_saw_the_part(inside):
+def test_oof_refuses_a_checkpoint_that_saw_the_part(home):
     own = paths.weights("deep", 1).read_bytes()
     paths.weights("deep", 1).write_bytes(paths.weights("deep", 0).read_bytes())
     try:
@@ -133,7 +121,7 @@ def test_oof_refuses_a_checkpoint_that_saw_the_part(inside):
         paths.weights("deep", 1).write_bytes(own)
 
 
-def test_submit_refuses_scores_that_its_own_csv_does_not_give(inside):
+def test_submit_refuses_scores_that_its_own_csv_does_not_give(home):
     text = paths.SCORES.read_text()
     scores = json.loads(text)
     scores["ensemble"]["crossfitted"] += 1e-6

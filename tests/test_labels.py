@@ -51,14 +51,14 @@ def test_rows_decode_by_id_and_an_empty_cell_is_an_empty_mask(tmp_path: Path) ->
         ("row", 0, [[0, 1], [1, 0]]),
     ):
         table = read_rle_table(path, "id", "rle", RleForm(order, base))
-        np.testing.assert_array_equal(table.decode(table.rows["a"][0], (2, 2)), said)
-        assert not table.decode(table.rows["b"][0], (2, 2)).any()
+        np.testing.assert_array_equal(table.read_runs(table.rows["a"][0], (2, 2)).rows(0, 2), said)
+        assert not table.read_runs(table.rows["b"][0], (2, 2)).rows(0, 2).any()
 
 
 def test_a_wrong_row_is_named_by_file_line_and_id(tmp_path: Path) -> None:
     table = read_rle_table(_write(tmp_path / "t.csv", "id,rle\na,1 1\nb,1 1 1\n"), "id", "rle", RleForm())
     with pytest.raises(InputError, match=r"t\.csv line 3 \(id b\): RLE has 3 numbers"):
-        table.decode(table.rows["b"][0], (2, 2))
+        table.read_runs(table.rows["b"][0], (2, 2))
 
 
 def test_classes_and_file_name_ids(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ NAMES = ("TESSERA_WORKERS", "TESSERA_SAVE_SECONDS", "TESSERA_COMPILE")
 @pytest.fixture(autouse=True)
 def on_a_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TESSERA_DEVICE", "cpu")
-    for name in (*NAMES, "TESSERA_RANKS", "LOCAL_RANK", "LOCAL_WORLD_SIZE"):
+    for name in (*NAMES, "TESSERA_LOADER", "TESSERA_RANKS", "LOCAL_RANK", "LOCAL_WORLD_SIZE"):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -32,8 +32,20 @@ def test_a_variable_that_is_no_number_is_named(monkeypatch: pytest.MonkeyPatch, 
         machine.here()
 
 
+@pytest.mark.parametrize("name", ["workers", "device", "auto"])
+def test_a_loader_is_chosen_by_name(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv("TESSERA_LOADER", name)
+    assert machine.here().loader == name
+
+
+def test_a_loader_that_is_not_known_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TESSERA_LOADER", "gpu")
+    with pytest.raises(InputError, match="TESSERA_LOADER=gpu: workers, device or auto"):
+        machine.here()
+
+
 def test_every_variable_is_listed() -> None:
-    assert {*NAMES, "TESSERA_RANKS"} <= machine.VARIABLES.keys()
+    assert {*NAMES, "TESSERA_LOADER", "TESSERA_RANKS"} <= machine.VARIABLES.keys()
 
 
 def test_one_process_trains_by_default(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,5 @@
 import copy
+import json
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,8 @@ def test_a_loss_is_recorded_as_always_and_as_it_was_given() -> None:
     assert Loss(bce=1, dice=None) == Loss(bce=1)
 
 
+MASKS = {"data.train_rle": DELETE}
+TWO = {"data.task": "multilabel", "data.classes": ["a", "b"]}
 WRONG = [
     # unknown keys, with the nearest known one
     ({"foldd": 1}, ["foldd", "did you mean 'fold'", "submit"]),
@@ -84,12 +87,28 @@ WRONG = [
     ({"data.task": "multilabel"}, ["data: task binary goes with one class"]),
     ({"models.Unet-2D": {}}, ["models.Unet-2D"]),
     ({"models.unet_2d.lr": -1}, ["models.unet_2d.lr = -1", "0"]),
+    ({"models.unet_2d.params_max": 0}, ["models.unet_2d.params_max = 0"]),
+    ({"models.unet_2d.weights": {"file": "a.pt", "sha": "0"}}, ["models.unet_2d.weights", "{file: <file>, sha256:"]),
+    ({"models.unet_2d.weights": {"file": "a.pt", "sha256": "0"}}, ["models.unet_2d.weights", "64 hexadecimal"]),
     ({"fold.seed": -1}, ["fold.seed = -1"]),
     ({"tune.min_area": [-1]}, ["tune.min_area", "-1"]),
     # contradictions, one a validator
+    ({"models.unet_2d.encoder": "tu-coatnet_0_rw_224"}, ["predict.window = 256", "unet_2d", "96 px alone"]),
+    ({"models.unet_2d.decoder": "PAN"}, ["models.unet_2d", "size must be a multiple of 128, got 96; next is 128"]),
+    (
+        {"models.unet_2d.decoder": "PAN", "models.unet_2d.size": 128, "predict.window": 160},
+        ["predict.window = 160", "PAN", "multiples of 128 px"],
+    ),
+    ({"models.unet_2d.decoder": "UPerNet", "models.unet_2d.batch": 1}, ["models.unet_2d", "batch / accumulate must be at least 2"]),
     ({"data.train_masks": "m/{image_id}.png"}, ["data", "exactly one of train_masks, train_rle and train_polygons"]),
     ({"data.train_rle": DELETE}, ["data", "exactly one of train_masks, train_rle and train_polygons"]),
     ({"data.mask_kind": "colour"}, ["data", "goes with a table of colours"]),
+    ({**MASKS, "data.train_masks": "{image_id}_{class}.png"}, ["data", "files of one class each, of task multilabel"]),
+    ({**MASKS, **TWO, "data.train_masks": "{image_id}.png"}, ["data", "a grey mask shows one class", "{class}"]),
+    (
+        {**MASKS, **TWO, "data.train_masks": "{image_id}_{class}.png", "data.mask_kind": "colour", "data.colours": {"#ff0000": "a"}},
+        ["data", "files of one class each", "mask_kind colour"],
+    ),
     ({"data.colours": {"#ff0000": "vessel"}}, ["data", "mask_kind is grey"]),
     ({"data.colours": {"red": "vessel"}}, ["data.colours.red"]),
     ({"data.class_names": {"1": "vesel"}}, ["data", "class_names says '1' is 'vesel'", "vessel, background, ignore"]),
@@ -133,9 +152,36 @@ WRONG = [
     ({"models.unet_2d.auxiliary": {"empties": 1}}, ["models.unet_2d.auxiliary.empties", "did you mean 'empty'"]),
     ({"models.unet_2d.augment": {"saturation": 10}}, ["models.unet_2d", "saturation", "rgb"]),  # the data are grey
     ({"data.channels": "rgb", "models.unet_25d.augment": {"hue": 10}}, ["models.unet_25d", "hue", "slices"]),
+    ({"models.unet_2d.augment": "medum"}, ["models.unet_2d.augment = 'medum'", "no list", "light, medium, heavy, stain"]),
+    ({"models.unet_2d.augment": ["light", {"nam": "Blur"}]}, ["unet_2d.augment", "{name: <albumentations", "{'nam': 'Blur'}"]),
+    ({"models.unet_2d.augment": [{"name": "Blur", "p": 2}]}, ["unet_2d.augment", "Blur: p is a probability", "got 2"]),
+    ({"models.unet_2d.augment": [{"name": "OneOf", "transforms": ["dark"]}]}, ["unet_2d.augment", "'dark' is no list"]),
+    ({"models.unet_2d.augment": [{"name": "OneOf", "transforms": "light"}]}, ["transforms is a list of entries"]),
+    ({"models.unet_2d.augment": 3}, ["models.unet_2d.augment = 3", "dictionary"]),
+    ({"models.unet_2d.augment": ["light", "stain"]}, ["models.unet_2d.augment: stain need data.channels rgb, which is grey"]),
+    ({"models.unet_2d.augment": [{"name": "OneOf", "transforms": [{"name": "ToSepia"}]}]}, ["augment: ToSepia need", "rgb"]),
+    ({"data.channels": "rgb", "models.unet_25d.augment": ["stain"]}, ["unet_25d", "augment: stain", "slices must be 1, got 3"]),
+    ({"models.unet_25d.augment": [{"name": "CLAHE"}]}, ["unet_25d", "augment: CLAHE", "slices must be 1, got 3"]),
+    ({"models.unet_2d.augment": "volume"}, ["unet_2d", "augment: volume change 2.5D stacks", "slices must be above 1"]),
+    ({"models.unet_2d.mix": {"mixup": 0.7, "cutmix": 0.5}}, ["models.unet_2d.mix", "sum", "1.2"]),
+    ({"models.unet_2d.mix": {"mixap": 0.7}}, ["models.unet_2d.mix.mixap", "did you mean 'mixup'"]),
+    ({"models.unet_2d.mix": {"mixup": 0.7}, "models.unet_2d.batch": 1}, ["unet_2d", "mix", "batch must be above 1"]),
+    ({"models.unet_2d.positive_share": [0.9, 1.3]}, ["models.unet_2d.positive_share", "1.3", "less than or equal to 1"]),
+    ({"models.unet_2d.domain_weights": {"x": 2}}, ["models.unet_2d.domain_weights needs data.domain"]),
+    ({"models.unet_2d.balance": "class"}, ["models.unet_2d.balance class needs several classes", "positive_share"]),
+    ({"models.unet_2d.balance": "organ"}, ["models.unet_2d.balance = 'organ'", "'group'"]),
+    ({"models.unet_2d.balance": "stratum", "data.stratum": DELETE}, ["models.unet_2d.balance stratum needs data.stratum"]),
+    ({"models.unet_2d.balance": "group", "data.group": DELETE}, ["models.unet_2d.balance group needs data.group", "{group}"]),
+    ({"data.flip_pairs": [["vessel", "vessel"]]}, ["data", "flip_pairs swaps classes of a task multilabel"]),
+    ({"data.task": "multilabel", "data.classes": ["l", "r"], "data.flip_pairs": [["l", "x"]]}, ["flip_pairs names 'x'", "l, r"]),
+    ({"data.task": "multilabel", "data.classes": ["l", "r"], "data.flip_pairs": [["l", "l"]]}, ["pairs a class twice"]),
     ({"models.unet_2d.depths": [4, 4]}, ["models.unet_2d", "depths must rise", "(4, 4)"]),
     ({"models.unet_2d.depths": [2, 9], "models.unet_2d.centres": [3, 9]}, ["models.unet_2d", "within depths (2, 9)", "9"]),
-    ({"models.unet_2d.centres": [3]}, ["models.unet_2d: centres and depths need data.labels volume"]),
+    ({"models.unet_2d.centres": [3]}, ["models.unet_2d: centres need data.labels volume"]),
+    (
+        {"models.unet_2d.depths": [2, 9], "models.unet_2d.planes": ["xy", "xz"]},
+        ["models.unet_2d", "depths are slices of the plane xy", "give planes: [xy]"],
+    ),
     ({"models.unet_2d.planes": ["xz"]}, ["models.unet_2d", "planes must begin with xy", "xz"]),
     ({"models.unet_2d.planes": ["xy", "zy"]}, ["models.unet_2d.planes.1 = 'zy'", "'yz'"]),
     ({"models.unet_2d.planes": ["xy", "xz"], "data.labels": "volume"}, ["unet_2d: planes", "need labels in depth"]),
@@ -204,3 +250,27 @@ def test_masks_and_no_meta_are_enough() -> None:
         solution=None,
     )
     assert (data.group, data.positive, data.ignore) == (None, 1, None)
+
+
+RECORDED = {
+    "augment": {"flip": True, "rot90": True, "scale": 0.1, "rotate": 15.0, "brightness": 0.1, "contrast": 0.1,
+                "hue": 0.0, "saturation": 0.0},
+}  # fmt: skip
+
+
+def test_records_of_finished_trainings_stay_as_they_were() -> None:
+    said = load_params(SHIPPED).models["unet_2d"].model_dump()
+    assert said["augment"] == RECORDED["augment"]
+    assert said["positive_share"] == 0.7
+    assert not {"mix", "balance", "domain_weights"} & said.keys()
+
+
+@pytest.mark.parametrize(
+    ("augment", "said"),
+    [("medium", ["medium"]), (["light", {"name": "Blur", "p": 0.1}], ["light", {"name": "Blur", "p": 0.1}])],
+)
+def test_lists_are_recorded_as_they_are_written(tmp_path: Path, augment: object, said: list) -> None:
+    model = _load(tmp_path, {"models.unet_2d.augment": augment}).models["unet_2d"]
+    assert model.model_dump()["augment"] == said
+    assert type(model)(**model.model_dump()) == model
+    assert type(model)(**json.loads(model.model_dump_json())) == model

@@ -61,7 +61,7 @@ def test_two_files_of_one_name_in_two_folders_do_not_meet() -> None:
 def test_every_model_and_fold_has_its_own_artefacts() -> None:
     places = [
         make(model, fold)
-        for make in (paths.weights, paths.record, paths.history, paths.oof)
+        for make in (paths.weights, paths.record, paths.history, paths.first_batch, paths.oof)
         for model in "ab"
         for fold in (0, 1)
     ]

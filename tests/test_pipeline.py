@@ -1,5 +1,6 @@
 """The graph: dvc.yaml lists exactly what the stages import and read."""
 
+import re
 import subprocess
 from pathlib import Path
 
@@ -27,7 +28,8 @@ def code_of(stage: str) -> list[str]:
 
 def test_every_stage_has_a_script_and_every_script_a_stage():
     by_hand = {"leak_estimate"}  # commands that write no artefact
-    scripts = {path.stem for path in (ROOT / "stages").glob("*.py")} - {"__init__", "command"} - by_hand
+    shared = {"__init__", "command", "evidence"}
+    scripts = {path.stem for path in (ROOT / "stages").glob("*.py")} - shared - by_hand
     assert scripts == set(STAGES)
 
 
@@ -87,6 +89,14 @@ def test_keys_that_dvc_reads_have_no_default(key):
 def test_training_is_not_repeated_for_what_comes_after_it():
     rooms = ("tessera/predict/", "tessera/decide/", "tessera/deliver/")
     assert not [path for path in import_closure("train") if path.startswith(rooms)]
+
+
+@pytest.mark.parametrize("stage", ["train", "oof", "predict"])
+def test_stages_with_a_network_know_left_and_right(stage):
+    """`data.flip_pairs` reaches them in tiles.h5: DVC stops at an optional key that params.yaml leaves out."""
+    (task,) = re.findall(r"build_task\(.*\)", (ROOT / f"stages/{stage}.py").read_text())
+    assert "store.flip_pairs" in task
+    assert "data/tiles.h5" in STAGES[stage]["deps"]
 
 
 def test_stages_are_short():

@@ -7,8 +7,7 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
-from repository import run_stage, toy_params
+from repository import inside, run_stage, run_stages, toy_params
 
 from tessera import paths, rle
 from tessera.data.boxes import BOX
@@ -58,20 +57,9 @@ def finished(tmp_path_factory, request):
         "three": flat | {"slices": 3, "centres": [1, 3], "shift": 1, "edge": "reflect", "depths": [0, 4], "zoom": 1.25},
     }
     params["train"]["models"] = params["tune"]["ensemble"] = ["middle", "three"]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        patch.setenv("TESSERA_DEVICE", "cpu")
-        (folder / "params.yaml").write_text(yaml.safe_dump(params))
-        for stage in ("ingest", "tile", "fold"):
-            run_stage(stage)
-        for model in ("middle", "three"):
-            for fold in (0, 1):
-                run_stage("train", model, fold)
-                run_stage("oof", model, fold)
-            run_stage("predict", model)
-        for stage in ("tune", "submit", "report"):  # submit reads both scores back (law 8)
-            run_stage(stage)
-        yield folder
+    with inside(folder, params):
+        run_stages(params)
+        yield
 
 
 def test_a_volume_is_one_row_with_one_label(finished):

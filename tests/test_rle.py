@@ -50,6 +50,27 @@ def test_relative_runs_are_checked_as_absolute_ones(text: str, said: str) -> Non
         rle.decode(text, (1, 10), "row", 0, relative=True)
 
 
+@pytest.mark.parametrize("relative", [False, True])
+@pytest.mark.parametrize(("order", "base"), CODINGS)
+@pytest.mark.parametrize("tall", [1, 3, 100])
+def test_bands_of_rows_are_parts_of_the_whole(order: str, base: int, relative: bool, tall: int) -> None:
+    for mask in masks():
+        height = len(mask)
+        runs = rle.read_runs(rle.encode(mask, order, base, relative), mask.shape, order, base, relative)
+        bands = [runs.rows(y, min(y + tall, height)) for y in range(0, height, tall)]
+        assert all(band.dtype == np.uint8 for band in bands)
+        np.testing.assert_array_equal(np.concatenate(bands), mask)
+
+
+@pytest.mark.parametrize("order", ["row", "column"])
+def test_touching_runs_are_one_in_every_band(order: str) -> None:
+    runs = rle.read_runs("1 3 4 2 6 15", (4, 6), order)  # 20 of 24 pixels
+    whole = np.arange(24) < 20
+    whole = whole.reshape((4, 6), order="F" if order == "column" else "C")
+    for y0, y1 in ((0, 4), (0, 1), (1, 3), (3, 4), (2, 2)):
+        np.testing.assert_array_equal(runs.rows(y0, y1), whole[y0:y1])
+
+
 def test_default_is_column_major_and_one_based() -> None:
     assert rle.encode(np.array([[0, 0, 1], [1, 0, 1]])) == "2 1 5 2"
     assert rle.encode(np.array([[0, 0, 1], [1, 0, 1]]), "row") == "3 2 6 1"
@@ -86,6 +107,10 @@ def test_runs_that_touch_are_accepted() -> None:
         ("100 1 1 1", ["run"]),
         ("99999999999999999999 1", ["99999999999999999999"]),
         ("9223372036854775807 9223372036854775807", ["beyond any image"]),
+        ("1 1 -1234567890123 1", ["beyond any image"]),
+        ("1 2-3", ["whole numbers", "1 2-3"]),
+        ("1 2 -", ["whole numbers", "1 2 -"]),
+        ("1 1234567890123 x", ["whole numbers"]),
     ],
 )
 def test_decode_refuses_and_names_the_place(text: str, said: list[str]) -> None:

@@ -6,8 +6,7 @@ from pathlib import Path
 import h5py
 import pandas as pd
 import pytest
-import yaml
-from repository import SOURCE, TOY_SAMPLE, run_stage, toy_params
+from repository import SOURCE, TOY_SAMPLE, inside, run_stage, run_stages, toy_params
 
 from tessera import paths
 from tessera.data.boxes import BOX, near
@@ -25,32 +24,17 @@ def finished(tmp_path_factory):
     params = toy_params()
     params["fold"] |= {"unit": "part", "maker": "strips", "buffer": BUFFER}
     params["tile"] |= {"scale": 0.6, "size": 48, "stride": 24}
-    params["models"] = {"flat": params["models"]["flat"] | {"size": 32, "epochs": 1, "validate_every": 1}}
+    flat = params["models"]["flat"] | {"size": 32, "epochs": 1, "validate_every": 1, "depths": [1, 3]}
+    params["models"] = {"flat": flat}
     params["train"]["models"] = params["tune"]["ensemble"] = ["flat"]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        patch.setenv("TESSERA_DEVICE", "cpu")
-        (folder / "params.yaml").write_text(yaml.safe_dump(params))
-        write_sample(folder / SOURCE, **TOY_SAMPLE)
-        for stage in ("ingest", "tile", "fold"):
-            run_stage(stage)
-        for fold in (0, 1):
-            run_stage("train", "flat", fold)
-            run_stage("oof", "flat", fold)
-        run_stage("predict", "flat")
-        for stage in ("tune", "submit", "report"):  # submit reads both scores back (law 8)
-            run_stage(stage)
-    return folder
-
-
-@pytest.fixture
-def inside(finished, monkeypatch):
-    monkeypatch.chdir(finished)
-    monkeypatch.setenv("TESSERA_DEVICE", "cpu")
+    write_sample(folder / SOURCE, **TOY_SAMPLE)
+    with inside(folder, params):
+        run_stages(params)
+        yield
 
 
 @pytest.mark.parametrize("fold", [0, 1])
-def test_no_pixel_nearer_than_the_buffer_was_trained_on(inside, fold):
+def test_no_pixel_nearer_than_the_buffer_was_trained_on(finished, fold):
     parts = read_folds(paths.FOLDS)
     seen = pd.DataFrame(read_about(paths.weights("flat", fold))["parts"], columns=BOX)
     assert len(near(seen, parts[parts.fold == fold], 0, BUFFER)) == 0
@@ -58,7 +42,7 @@ def test_no_pixel_nearer_than_the_buffer_was_trained_on(inside, fold):
 
 
 @pytest.mark.parametrize("fold", [0, 1])
-def test_each_strip_is_predicted_alone(inside, fold):
+def test_each_strip_is_predicted_alone(finished, fold):
     parts = read_folds(paths.FOLDS)
     mine = parts[parts.fold == fold].set_index("part_id")
     with h5py.File(paths.oof("flat", fold)) as file:
@@ -71,13 +55,22 @@ def test_each_strip_is_predicted_alone(inside, fold):
             )
 
 
-def test_rows_are_strips_of_slices(inside):
+def test_slices_outside_the_depths_are_neither_trained_on_nor_predicted(finished):
+    seen = pd.DataFrame(read_about(paths.weights("flat", 0))["parts"], columns=BOX)
+    assert (seen.z0.min(), seen.z1.max()) == (1, 3)
+    for path in (paths.oof("flat", 0), paths.predictions("flat")):
+        with h5py.File(path) as file:
+            for item in file.values():
+                assert item["identity"][:, 0].max() == 0 < item["identity"][:, 1:].min((0, 2, 3)).min()
+
+
+def test_rows_are_strips_of_slices(finished):
     rows = json.loads(paths.SCORES.read_text())["rows"]
     assert len(set(rows["row_id"])) == 2 * 6 * 3  # two strips of six volumes of three slices
     assert len(set(rows["group"])) == 12
 
 
-def test_a_checkpoint_of_the_other_strips_is_refused(inside):
+def test_a_checkpoint_of_the_other_strips_is_refused(finished):
     own = paths.weights("flat", 1).read_bytes()
     paths.weights("flat", 1).write_bytes(paths.weights("flat", 0).read_bytes())
     try:
@@ -87,8 +80,12 @@ def test_a_checkpoint_of_the_other_strips_is_refused(inside):
         paths.weights("flat", 1).write_bytes(own)
 
 
-def test_the_price_of_a_leak_is_printed_and_nothing_is_written(inside, capsys):
-    before = {path: path.stat().st_mtime_ns for path in Path().rglob("*") if path.is_file()}
+def test_the_price_of_a_leak_is_printed_and_nothing_is_written(finished, capsys):
+    def files() -> dict[Path, int]:
+        found = (path for path in Path().rglob("*") if path.is_file() and path.suffix != ".lock")
+        return {path: path.stat().st_mtime_ns for path in found}
+
+    before = files()
     run_stage("leak_estimate")
     said = capsys.readouterr().out
     for piece in (
@@ -98,4 +95,4 @@ def test_the_price_of_a_leak_is_printed_and_nothing_is_written(inside, capsys):
         "the price of the leak: ",
     ):
         assert piece in said
-    assert {path: path.stat().st_mtime_ns for path in Path().rglob("*") if path.is_file()} == before
+    assert files() == before

@@ -66,8 +66,8 @@ def in_label_slices(boxes: pd.DataFrame, store: PixelStore) -> pd.DataFrame:
 
 
 def _where_one_label(boxes: pd.DataFrame, store: PixelStore, end: Callable[[int], int]) -> pd.DataFrame:
-    depths = {name: store.shape(name)[0] for name in boxes.image_id.unique()}
-    ends = {name: end(depth) for name, depth in depths.items() if store.label_depth(name) != depth}
+    depths = {name: store.depth(name) for name in boxes.image_id.unique()}
+    ends = {name: end(depth.slices) for name, depth in depths.items() if depth.one_label}
     alone = boxes.image_id.isin(ends)
     return boxes.assign(z0=boxes.z0.mask(alone, 0), z1=boxes.z1.mask(alone, boxes.image_id.map(ends)).astype(int))
 

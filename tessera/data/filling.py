@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 import numpy as np
 import pandas as pd
 
+from tessera.data.annotations.planes import LabelSlice
 from tessera.data.labelling import Labels
 from tessera.data.manifest import label_slices
 from tessera.data.patches import drop_background, index_slice
-from tessera.data.pixels import TRUTH_ROWS
+from tessera.data.pixels import TRUTH_ROWS, Depth
 from tessera.data.readers.base import Band
 from tessera.data.regions import Place, Plane
 from tessera.data.resampling import Size, enlarge, resample_labels, resample_pixels, source_span
@@ -62,8 +63,8 @@ def fill_image(shared: Shared, job: Job) -> Filled:
         for z, scaling in enumerate(filled.scalings):
             bands = _scaled(slices.bands(z), scaling, shared.report)
             Plane(file, job.pixels, z).write(resample_pixels(bands, size, working))
-            if job.labels and z < job.labels.shape[0]:
-                _fill_labels(shared, job, file, z, filled)
+        for z in range(job.labels.shape[0] if job.labels else 0):  # once all slices are there to tell background
+            _fill_labels(shared, job, file, z, filled)
     return filled
 
 
@@ -104,11 +105,12 @@ def _fill_labels(shared: Shared, job: Job, file: BinaryIO, z: int, filled: Fille
             truth.append((z, y, zlib.compress(_whole_chunk(rows, size), 1)))
             yield y, rows
 
-    bands, working = read_labels(shared.labels, row, z), plane.shape[:2]
+    asked, working = LabelSlice(row.image_id, label_slices(row), z, size), plane.shape[:2]
+    bands = shared.labels.bands(asked, TRUTH_ROWS)
     plane.write(resample_labels(bands if working == size else kept(bands), size, working))
     patches = index_slice(plane, shared.tile.size, shared.tile.stride, shared.data.classes)
     if shared.tile.min_std or shared.tile.min_saturated:
-        shown = Plane(file, job.pixels, z if len(label_slices(row)) == row.depth else row.depth // 2)
+        shown = Plane(file, job.pixels, Depth(row.depth, len(label_slices(row))).slice_of(z))
         patches = drop_background(patches, shown, shared.tile.size, shared.tile.min_std, shared.tile.min_saturated)
     patches.insert(0, "image_id", row.image_id)
     patches.insert(1, "z", z)
@@ -117,13 +119,6 @@ def _fill_labels(shared: Shared, job: Job, file: BinaryIO, z: int, filled: Fille
         rows = np.frombuffer(zlib.decompress(chunk), np.uint8).reshape(-1, size[1], *plane.shape[2:])[: size[0] - y]
         filled.overlap[:] += _overlap(rows, y, plane, size)
     filled.truth.extend(truth)
-
-
-def read_labels(labels: Labels, row: pd.Series, z: int) -> Iterator[Band]:
-    """The label slice z of an image by bands (TRUTH_ROWS, W); `labels` gives it whole: a byte a pixel is held."""
-    whole = labels.read(row.image_id, label_slices(row)[z], (row.height, row.width))
-    for y in range(0, row.height, TRUTH_ROWS):
-        yield y, whole[y : y + TRUTH_ROWS]
 
 
 def _whole_chunk(rows: np.ndarray, size: Size) -> np.ndarray:

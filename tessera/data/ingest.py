@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
+from tessera.data.annotations.planes import LabelSlice
 from tessera.data.labelling import Labels
 from tessera.data.layout import Item, find_items
 from tessera.data.manifest import COLUMNS, LABEL_UNIT, TEST, TRAIN, label_slices
@@ -68,7 +69,7 @@ def _check_item(
 ) -> dict:
     """One manifest row; what is wrong with the item's files goes to `problems`."""
     digest, shapes, names = hashlib.sha256(), {}, item.slices
-    for z, path in enumerate(item.files(Path(data.source))):
+    for path in item.files(Path(data.source)):
         with collected(problems):
             shape, dtype = _read_through(path, data, threads, digest)
             if item.slices and shape[0] > 1:
@@ -76,14 +77,15 @@ def _check_item(
             shapes.setdefault((shape[1:], dtype), path)
             if shape[0] > 1:  # a volume in one file: its slices are named by their numbers
                 names = tuple(map(str, range(shape[0])))
-            own = () if data.labels == "volume" else item.slices[z : z + 1] or names
-            for name in own or ("",) if labels else ():
-                with collected(problems):
-                    labels.read(item.image_id, name, shape[1:3])
     if len(shapes) > 1:
         listed = "; ".join(f"{path.name} is {shape} {dtype}" for (shape, dtype), path in shapes.items())
         problems.append(f"{item.pattern}: the slices of a volume must be alike, but {listed}")
     (height, width, channels), _ = next(iter(shapes), ((0, 0, 0), ""))
+    labelled = (() if data.labels == "volume" else names) or ("",)
+    for z in range(len(labelled)) if labels and shapes else ():
+        with collected(problems):
+            for _ in labels.bands(LabelSlice(item.image_id, labelled, z, (height, width))):
+                pass
     return {
         "image_id": item.image_id, "subset": subset, "group": item.group or item.image_id,
         "height": height, "width": width, "depth": max(1, len(names)), "channels": channels, "image": item.pattern,

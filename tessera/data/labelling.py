@@ -1,19 +1,25 @@
 """The competition's labels, however they are said, as label slices (H, W): 0, 1 and 255 for ignored."""
 
+import zlib
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tessera.data.annotations.masks import MaskFiles, read_valid
+from tessera.data.annotations.masks import MaskFiles, ValidMasks
+from tessera.data.annotations.planes import LabelSlice
 from tessera.data.annotations.polygons import PolygonFiles
 from tessera.data.annotations.rows import RleRows
 from tessera.data.layout import Item
+from tessera.data.readers.base import Band
 from tessera.tasks import IGNORE
 
 if TYPE_CHECKING:
     from tessera.params.data import Data
 
-# By the key that says where the labels are: a class with `per_slice`, `read` into planes, and `strangers`.
+BAND_ROWS = 128
+
+# By the key that says where the labels are: a class with `bands` of planes, `shared`, and `strangers`.
 ANNOTATIONS = {"train_masks": MaskFiles, "train_rle": RleRows, "train_polygons": PolygonFiles}
 READING = {  # the keys of `data` that decide how labels are read
     *ANNOTATIONS, "labels", "classes", "class_names", "mask_kind", "positive", "ignore", "colours", "valid_masks", "rle_column",
@@ -22,37 +28,30 @@ READING = {  # the keys of `data` that decide how labels are read
 
 
 class Labels:
-    """Reads the label of an image, or of a volume's slice."""
+    """Reads the label of an image, or of a volume's slice, by bands of rows."""
 
     def __init__(self, data: "Data", annotations: MaskFiles | RleRows | PolygonFiles):
         self.data, self.annotations = data, annotations
-        self.per_slice = annotations.per_slice or "{slice}" in (data.valid_masks or "")
-        self._last: tuple[tuple, np.ndarray] | None = None
+        self.valid = ValidMasks(data) if data.valid_masks else None
+        self._last: tuple[tuple, list[tuple[tuple[int, ...], bytes]]] | None = None  # shape and zlib bytes of each band
 
     @classmethod
     def open(cls, data: "Data", problems: list[str]) -> "Labels":
         """Opens what holds the labels; what is wrong with its ids goes to `problems`. Raises InputError: unreadable."""
         return cls(data, ANNOTATIONS[_key(data)](data, problems))
 
-    def read(self, image_id: str, slice_name: str, shape: tuple[int, int]) -> np.ndarray:
-        """The label in {0, 1, 255}: (H, W) uint8 or, of several classes, (H, W, K); see `read_planes`."""
-        planes = self.read_planes(image_id, slice_name, shape)
-        return planes[0] if len(planes) == 1 else np.moveaxis(planes, 0, -1)
+    def bands(self, asked: LabelSlice, rows: int = BAND_ROWS) -> Iterator[Band]:
+        """The label in {0, 1, 255} from top to bottom, each band `rows` high, the last one what is left; not to be
+        written to. (h, W) uint8 or, of several classes, (h, W, K); 255 outside the valid area.
 
-    def read_planes(self, image_id: str, slice_name: str, shape: tuple[int, int]) -> np.ndarray:
-        """The label (K, H, W) uint8 in {0, 1, 255}, a plane a class, 255 outside the valid area; not to be written to.
-
-        One label for a whole volume is read once while its slices follow each other.
+        No more than a few bands is held, except of what can only be decoded whole: a PNG, JPEG or JPEG 2000; one polygon.
+        Of a label that all slices of a volume share, the first slice's is kept packed for those that follow.
         Raises InputError, a problem an argument, naming file and row: not there, another size, undeclared values, …
+        at the latest after the last band.
         """
-        key = (image_id, slice_name if self.per_slice else "", tuple(shape))
-        if self._last is None or self._last[0] != key:
-            self._last = None  # not two labels in memory at once
-            planes = self.annotations.read(image_id, slice_name, shape)
-            if self.data.valid_masks:
-                planes[:, ~read_valid(self.data, image_id, slice_name, shape)] = IGNORE
-            self._last = (key, planes)
-        return self._last[1]
+        read = self._once(asked, rows) if len(asked.names) > 1 and self._shared(asked) else self._planes(asked, rows)
+        for number, planes in enumerate(read):
+            yield number * rows, planes[0] if len(planes) == 1 else np.moveaxis(planes, 0, -1)
 
     def place(self, image_id: str) -> str:
         """The manifest's `label`: where the labels of an image are, relative to the source."""
@@ -61,6 +60,32 @@ class Labels:
     def strangers(self, items: list[Item]) -> list[str]:
         """A problem for every RLE row, mask or polygon file that belongs to no image or slice of `items`."""
         return self.annotations.strangers(items)
+
+    def _shared(self, asked: LabelSlice) -> bool:
+        return self.annotations.shared(asked) and (self.valid is None or self.valid.shared(asked))
+
+    def _once(self, asked: LabelSlice, rows: int) -> Iterator[np.ndarray]:
+        """`_planes`, which are read for the first slice only."""
+        key = (asked._replace(z=0), rows)
+        if self._last and self._last[0] == key:
+            for shape, packed in self._last[1]:
+                yield np.frombuffer(zlib.decompress(packed), np.uint8).reshape(shape)
+            return
+        kept, self._last = [], None
+        for planes in self._planes(asked, rows):
+            kept.append((planes.shape, zlib.compress(np.ascontiguousarray(planes), 1)))
+            yield planes
+        self._last = (key, kept)
+
+    def _planes(self, asked: LabelSlice, rows: int) -> Iterator[np.ndarray]:
+        """Planes (K, h, W) of `rows` rows."""
+        bands = self.annotations.bands(asked, rows)
+        if self.valid is None:
+            yield from bands
+            return
+        for planes, (valid,) in zip(bands, self.valid.bands(asked, rows), strict=True):
+            planes[:, valid == 0] = IGNORE
+            yield planes
 
 
 def _key(data: "Data") -> str:

@@ -7,6 +7,7 @@ import pandas as pd
 from tessera.tasks import IGNORE
 
 SATURATED = 40  # of 255 in HSV; glass and paper lie below
+_ROWS = 64  # of labels that are looked at together
 
 COLUMNS = ["image_id", "z", "y", "x", "valid_fraction", "positive_fraction"]
 
@@ -20,7 +21,7 @@ def grid(length: int, size: int, stride: int) -> list[int]:
 def index_slice(labels: np.ndarray, size: int, stride: int, classes: list[str]) -> pd.DataFrame:
     """Candidate patches of a label slice (H, W) or (H, W, K), columns y, x, valid_fraction, positive_fraction.
 
-    labels: an array, or what gives rows of one by slicing; at most `size` rows are held at once.
+    labels: an array, or what gives rows of one by slicing; a few are held at once.
     Fractions: valid of the patch's pixels, positive of its valid pixels, each in any class; of several classes also
     each one's, as positive_<class>. Patches without a valid pixel are left out.
     """
@@ -29,15 +30,24 @@ def index_slice(labels: np.ndarray, size: int, stride: int, classes: list[str]) 
     ends = np.minimum(starts + size, labels.shape[1])
     rows = []
     for y in grid(labels.shape[0], size, stride):
-        window = labels[y : min(y + size, labels.shape[0])]
-        planes = np.atleast_3d(window)
-        valid = _sums((planes != IGNORE).any(2), starts, ends)
-        masks = [(planes == 1).any(2)] + [planes[..., k] == 1 for k in range(len(own))]
-        positive = np.stack([_sums(mask, starts, ends) for mask in masks], 1)
+        end = min(y + size, labels.shape[0])
+        columns = np.pad(np.cumsum(_counts(labels, y, end, len(own)), axis=1), ((0, 0), (1, 0)))
+        valid, *positive = columns[:, ends] - columns[:, starts]
         for i in np.flatnonzero(valid):
-            area = len(window) * (ends[i] - starts[i])
-            rows.append((y, int(starts[i]), float(valid[i] / area), *(positive[i] / valid[i]).tolist()))
+            area = (end - y) * (ends[i] - starts[i])
+            shares = [float(count[i] / valid[i]) for count in positive]
+            rows.append((y, int(starts[i]), float(valid[i] / area), *shares))
     return pd.DataFrame(rows, columns=[*COLUMNS[2:], *own])
+
+
+def _counts(labels: np.ndarray, y0: int, y1: int, classes: int) -> np.ndarray:
+    """By column of some rows (2 + classes, W): pixels that are valid, positive in any class, and in each of `classes`."""
+    counts = np.zeros((2 + classes, labels.shape[1]), np.int64)
+    for y in range(y0, y1, _ROWS):
+        planes = np.atleast_3d(labels[y : min(y + _ROWS, y1)])
+        masks = [(planes != IGNORE).any(2), (planes == 1).any(2)] + [planes[..., k] == 1 for k in range(classes)]
+        counts += [mask.sum(0) for mask in masks]
+    return counts
 
 
 def drop_background(
@@ -68,9 +78,3 @@ def drop_empty(patches: pd.DataFrame, keep: float, seed: int) -> pd.DataFrame:
     empty = np.flatnonzero(patches.positive_fraction == 0)
     dropped = np.random.default_rng(seed).permutation(empty)[round(len(empty) * keep) :]
     return patches.drop(index=dropped).reset_index(drop=True)
-
-
-def _sums(mask: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
-    """How many pixels of a mask (h, W) lie in each range of columns start…end."""
-    columns = np.concatenate([[0], mask.sum(0, dtype=np.int64).cumsum()])
-    return columns[ends] - columns[starts]

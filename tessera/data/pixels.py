@@ -5,9 +5,11 @@ contiguous, not compressed, so that a window is read without decoding. `/<image_
 resolution where scale ≠ 1. Where one label stands for all depth, Z of labels and truth is 1.
 """
 
+import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import h5py
 import numpy as np
@@ -20,6 +22,22 @@ AXES = {
     "xz": (1, 0, 2),
     "yz": (2, 0, 1),
 }  # plane → the axes of (Z, H, W) that are its depth, rows, columns
+
+
+class Depth(NamedTuple):
+    """How deep an image or volume is."""
+
+    slices: int
+    labelled: int  # slices that have a label, and a prediction: all, or 1 where one label stands for all depth
+
+    @property
+    def one_label(self) -> bool:
+        """Whether one label stands for all depth."""
+        return self.labelled != self.slices
+
+    def slice_of(self, z: int) -> int:
+        """The slice on which the label slice z lies or, where one label stands for all depth, the middle one."""
+        return self.slices // 2 if self.one_label else z
 
 
 class PixelStore:
@@ -40,6 +58,7 @@ class PixelStore:
             self._file, self._process = h5py.File(self.path, "r"), os.getpid()
             self._bytes = np.asarray(np.memmap(self.path, np.uint8, "r"))
             self._arrays: dict[tuple[str, str], np.ndarray] = {}
+            self._label_depths: dict[str, int] = {}  # HDF5 takes 0.1 ms to look up an attribute
         return self._file
 
     def __getstate__(self) -> dict:
@@ -54,22 +73,29 @@ class PixelStore:
         """What the pixels were made from: manifest and tile params."""
         return self.file.attrs["digest"]
 
+    @property
+    def flip_pairs(self) -> list[list[str]]:
+        """The left and right classes of the labels: `data.flip_pairs`."""
+        return json.loads(self.file.attrs.get("flip_pairs", "[]"))
+
     def shape(self, image_id: str) -> tuple[int, int, int]:
         """(Z, H, W) at the working scale. Raises InputError: an unknown image, or one that has but one plane."""
         return self._array(image_id, "pixels").shape[:3]
 
-    def label_depth(self, image_id: str) -> int:
-        """How many slices are labelled, and predicted: all, or 1 where one label stands for all depth."""
-        return int(self.file[image_id].attrs.get("label_depth", self.shape(image_id)[0]))
-
-    def slice_of(self, image_id: str, z: int) -> int:
-        """The slice on which the label slice z lies or, where one label stands for all depth, the middle one."""
-        depth = self.shape(image_id)[0]
-        return z if self.label_depth(image_id) == depth else depth // 2
+    def depth(self, image_id: str) -> Depth:
+        """Slices in the plane of the store, and how many of them are labelled."""
+        slices, known = self.shape(image_id)[0], self._label_depths
+        if image_id not in known:
+            known[image_id] = int(self.file[image_id].attrs.get("label_depth", slices))
+        return Depth(slices, known[image_id])
 
     def scale(self, image_id: str) -> float:
         """Working px per original px."""
         return float(self.file[image_id].attrs["scale"])
+
+    def arrays(self, image_id: str) -> tuple[np.ndarray, np.ndarray]:
+        """All pixels (Z, H, W, C) and labels (Z, H, W) or (Z, H, W, K) of a labelled image: maps of the file."""
+        return self._array(image_id, "pixels"), self._array(image_id, "labels")
 
     def read_window(self, image_id: str, z: int, y: int, x: int, height: int, width: int) -> np.ndarray:
         """Pixels (h, w, C) of a slice; z beyond the volume is its last slice, a window beyond the image is cut."""

@@ -3,8 +3,9 @@
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+import pandas as pd
 
-from tessera.data.pixels import PixelStore
+from tessera.data.pixels import Depth, PixelStore
 from tessera.errors import InputError
 
 if TYPE_CHECKING:
@@ -29,9 +30,23 @@ class Stack(NamedTuple):
         """Slices that a stack reaches to each side of its middle."""
         return self.slices // 2 * self.step
 
+    def bounds(self, slices: int) -> tuple[int, int]:
+        """Those of the slices of a volume that are read, half-open."""
+        first, end = self.depths or (0, slices)
+        return first, min(end, slices)
+
+    def shows(self, depth: Depth, z: int | pd.Series) -> bool | pd.Series:
+        """Whether a label slice is predicted: the one label of a volume, and of labels of slices those in `depths`."""
+        first, end = self.bounds(depth.slices)
+        return depth.one_label | ((z >= first) & (z < end))
+
+    def shown(self, rows: pd.DataFrame, store: PixelStore) -> pd.Series:
+        """`shows` of rows with image_id and z, bool."""
+        return rows.groupby("image_id").z.transform(lambda own: self.shows(store.depth(own.name), own)).astype(bool)
+
     def around(self, z: int, depth: int) -> list[int]:
         """The slices of the stack with slice z in its middle, of a volume of `depth` slices."""
-        first, end = self.depths or (0, depth)
+        first, end = self.bounds(depth)
         wanted = z - first + self.step * (np.arange(self.slices) - self.slices // 2)
         return (first + EDGES[self.edge](wanted, end - 1 - first)).tolist()
 
@@ -39,23 +54,24 @@ class Stack(NamedTuple):
         """The slices around which stacks show the label slice z: itself or, where one label stands for all depth, the
         `centres`.
 
-        Raises InputError when the volume lacks a slice of `depths` or `centres`.
+        Raises InputError when a volume with one label lacks a slice of `depths` or `centres`.
         """
-        depth = store.shape(image_id)[0]
-        if store.label_depth(image_id) == depth and not self.centres and not self.depths:
+        depth = store.depth(image_id)
+        if not depth.one_label and not self.centres:
             return [z]
-        first, end = self.depths or (0, depth)
+        first, end = self.depths or (0, depth.slices)
         centres = self.centres or ((first + end) // 2,)
-        if end > depth or max(centres) >= end:
+        if end > depth.slices or max(centres) >= end:
             raise InputError(
-                f"{image_id}: has slices 0…{depth - 1}; depths {self.depths} and centres {self.centres} of the model "
+                f"{image_id}: has slices 0…{depth.slices - 1}; depths {self.depths} and centres {self.centres} of the model "
                 "must lie within"
             )
         return list(centres)
 
 
-def _reflect(places: np.ndarray, last: int) -> np.ndarray:
-    return last - np.abs(places % max(2 * last, 1) - last)
+def reflect(places: np.ndarray, last: int | np.ndarray) -> np.ndarray:
+    """Places mirrored into 0…last, whose ends are not repeated."""
+    return last - np.abs(places % np.maximum(2 * last, 1) - last)
 
 
-EDGES = {"clamp": lambda places, last: np.clip(places, 0, last), "reflect": _reflect}  # (places, last) → in 0…last
+EDGES = {"clamp": lambda places, last: np.clip(places, 0, last), "reflect": reflect}  # (places, last) → in 0…last

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from tessera.params.data import Data
     from tessera.params.tile import Tile
 
-_READING = {"channels", "level", "pixel_size", *LABEL_KEYS}
+_READING = {"channels", "level", "pixel_size", "flip_pairs", *LABEL_KEYS}
 _SHARE = 2**26  # pixel values that are worth a process of their own
 
 
@@ -79,6 +79,8 @@ def _lay_out(manifest: pd.DataFrame, data: "Data", tile: "Tile", path: Path) -> 
     jobs = []
     with h5py.File(path, "w") as file:
         file.attrs["digest"] = _digest(manifest, data, tile)
+        if data.flip_pairs:  # here, since a stage that trains or predicts reads no optional key of `data`
+            file.attrs["flip_pairs"] = json.dumps(data.flip_pairs)
         for _, row in manifest.iterrows():
             size = working_size(row.height, row.width, scale_of(row, data, tile))
             shape, labelled = (row.depth, *size, row.channels), row.subset == TRAIN

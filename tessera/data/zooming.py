@@ -3,6 +3,8 @@
 import cv2
 import numpy as np
 
+MOST = 4  # channels of which OpenCV takes the mean of an area, where sizes do not divide
+
 
 def resize(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Pixels (h, w, C), uint8 or float32, at (height, width): the covered area's mean downwards, linear upwards."""
@@ -10,6 +12,8 @@ def resize(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
         return pixels
     smaller = size[0] * size[1] < pixels.shape[0] * pixels.shape[1]
     method = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
+    if pixels.shape[2] > MOST:
+        return np.dstack([cv2.resize(plane, size[::-1], interpolation=method) for plane in np.moveaxis(pixels, 2, 0)])
     return cv2.resize(pixels, size[::-1], interpolation=method).reshape(*size, -1)
 
 

@@ -24,12 +24,13 @@ def offer_strata(wanted: str, oof: pd.DataFrame, test: pd.DataFrame) -> tuple[bo
     return True, []
 
 
-def score_curves(search: Search, decision: dict) -> dict[str, list[float]]:
-    """The score at every threshold 1…255 with the decision's weights, over all rows and by stratum; before `min_area`."""
+def score_curves(search: Search, decision: dict) -> dict[str, list[list[float]]]:
+    """Each class's score at every threshold 1…255 with the decision's weights, over all rows ("*") and by stratum: lists
+    (C, 255), before `min_area`."""
     weights = np.array([decision["weights"][model] for model in search.evidence.models])
     w = int(np.argmin(np.abs(search.weights - weights).sum(1)))
     counts = counts_by_threshold(search.histograms[w])  # (rows, C, 255, 3)
     strata = search.evidence.rows.stratum.to_numpy()
     members = {EVERYWHERE: np.full(len(strata), True)} | {name: strata == name for name in sorted(set(strata) - {""})}
     statistics = search.score.statistics(counts)
-    return {name: search.score.finish(statistics[where].sum(0)).mean(0).tolist() for name, where in members.items()}
+    return {name: search.score.finish(statistics[where].sum(0)).tolist() for name, where in members.items()}

@@ -44,9 +44,9 @@ class Row:
 
 
 def learning_curves(histories: dict[str, dict[int, pd.DataFrame]]) -> dict[str, str]:
-    """A figure a model, loss above score by epoch, a line a fold; all models share their axes' ranges.
+    """A figure a model: loss, score and learning rate by epoch, a line a fold; all models share their axes' ranges.
 
-    histories: model → fold → epoch, loss, score (NaN in epochs that were not scored).
+    histories: model → fold → epoch, loss, lr, score (NaN in epochs that were not scored).
     """
     every = pd.concat([one for by_fold in histories.values() for one in by_fold.values()])
     return {name: _learning_curve(by_fold, every) for name, by_fold in histories.items()}
@@ -54,44 +54,53 @@ def learning_curves(histories: dict[str, dict[int, pd.DataFrame]]) -> dict[str, 
 
 def _learning_curve(by_fold: dict[int, pd.DataFrame], every: pd.DataFrame) -> str:
     with matplotlib.rc_context(_LOOK):
-        figure = Figure(figsize=(6, 5), layout="constrained")
-        upper, lower = figure.subplots(2, 1, sharex=True)
+        figure = Figure(figsize=(6, 6), layout="constrained")
+        upper, lower, rate = figure.subplots(3, 1, sharex=True, height_ratios=(3, 3, 1))
         for number, (fold, history) in enumerate(sorted(by_fold.items())):
             line = _line(number)
             scored = history.dropna(subset="score")
             upper.plot(history.epoch, history.loss, label=f"fold {fold}", **line)
             lower.plot(scored.epoch, scored.score, marker="o", markersize=4, **line)
+            rate.plot(history.epoch, history.lr, **line)
         upper.set(ylabel="training loss", ylim=_range(every.loss))
-        lower.set(ylabel="score of the fold", ylim=_range(every.score), xlabel="epoch")
-        lower.xaxis.get_major_locator().set_params(integer=True)
+        lower.set(ylabel="score of the fold", ylim=_range(every.score))
+        rate.set(ylabel="learning rate", ylim=_range(every.lr), xlabel="epoch")
+        rate.xaxis.get_major_locator().set_params(integer=True)
         _legend(upper, len(by_fold))
         return _svg(figure)
 
 
-def threshold_curves(curves: dict[str, list[float]], decision: Decision) -> str:
-    """The score at every threshold 1…255, a line a stratum and one for all rows; what was chosen is marked.
+def threshold_curves(curves: dict[str, list[list[float]]], decision: Decision, classes: list[str]) -> str:
+    """The score at every threshold 1…255, a line a class; what was chosen is marked.
 
-    curves: stratum or "*" → 255 scores. A hollow mark is a threshold that no stratum of these rows uses.
+    Where there are strata, a panel a class, with a line a stratum and one for all rows. curves: stratum or "*" → (C, 255)
+    scores. A hollow mark is a threshold that no stratum of these rows uses.
     """
-    names = [EVERYWHERE, *(name for name in curves if name != EVERYWHERE)]
+    strata = [name for name in curves if name != EVERYWHERE]
+    numbers = range(len(classes))
+    by_class = not strata and len(classes) > 1
+    panels = [[(name, c) for name in (EVERYWHERE, *strata)] for c in numbers]
+    if by_class:
+        panels = [[(EVERYWHERE, c) for c in numbers]]
     with matplotlib.rc_context(_LOOK):
-        figure = Figure(figsize=(11, 4.4), layout="constrained")
-        axes = figure.subplots()
-        for number, name in enumerate(names):
-            line = {"color": "#202124", "linestyle": "-"} if name == EVERYWHERE else _line(number - 1)
-            chosen = decision.thresholds_of(name)
-            used = name in decision.thresholds and (name != EVERYWHERE or len(decision.thresholds) == 1)
-            label = f"{'all rows' if name == EVERYWHERE else name}: {'/'.join(map(str, chosen))}"
-            axes.plot(np.arange(1, 256), curves[name], label=label, **line)
-            axes.plot(
-                chosen, np.array(curves[name])[chosen - 1], "o", markersize=8, color=line["color"],
-                markerfacecolor=line["color"] if used else "white", zorder=3,
-            )  # fmt: skip
-        axes.set(
-            xlabel="threshold (of 255)", ylabel="score", xlim=(0, 256), xticks=[1, 32, 64, 96, 128, 160, 192, 224, 255]
-        )
-        _legend(axes, len(names))
+        figure = Figure(figsize=(11, 4.4 * len(panels)), layout="constrained")
+        for axes, lines in zip(figure.subplots(len(panels), squeeze=False).flat, panels, strict=True):
+            for number, (name, c) in enumerate(lines):
+                all_rows = name == EVERYWHERE and not by_class
+                label = classes[c] if by_class else "all rows" if all_rows else name
+                line = {"color": "#202124", "linestyle": "-"} if all_rows else _line(number if by_class else number - 1)
+                used = name in decision.thresholds and (name != EVERYWHERE or len(decision.thresholds) == 1)
+                _threshold_curve(axes, curves[name][c], decision.thresholds_of(name)[c], label, used, line)
+            axes.set(ylabel="score", xlim=(0, 256), xticks=[1, 32, 64, 96, 128, 160, 192, 224, 255])
+            _legend(axes, len(lines), title=classes[c] if strata and len(classes) > 1 else None)
+        axes.set(xlabel="threshold (of 255)")
         return _svg(figure)
+
+
+def _threshold_curve(axes: Axes, curve: list[float], chosen: int, label: str, used: bool, line: dict[str, str]) -> None:
+    axes.plot(np.arange(1, 256), curve, label=f"{label}: {chosen}", **line)
+    face = line["color"] if used else "white"
+    axes.plot(chosen, curve[chosen - 1], "o", markersize=8, color=line["color"], markerfacecolor=face, zorder=3)
 
 
 def gallery(evidence: Evidence, scores: dict) -> tuple[list[Row], list[Row]]:
@@ -133,7 +142,7 @@ def _shown(evidence: Evidence, decisions: dict[str, Decision], row: int, score: 
         -(-length * side // whole)
         for length, side, whole in zip((about.y1 - about.y0, about.x1 - about.x0), working, original, strict=True)
     )
-    z = evidence.pixels.slice_of(about.image_id, about.z)
+    z = evidence.pixels.depth(about.image_id).slice_of(about.z)
     image = evidence.pixels.read_window(about.image_id, z, y, x, height, width)
     truth, valid = evidence.truth(row)
     address = picture(image, truth, evidence.mask(row, decisions[about.row_id]), valid)
@@ -179,12 +188,15 @@ def _line(number: int) -> dict[str, str]:
 def _range(values: Iterable[float]) -> tuple[float, float]:
     """Limits of an axis that hold all finite values, with room to both sides."""
     low, high = np.nanmin(list(values)), np.nanmax(list(values))
-    room = 0.06 * (high - low) or 0.05
+    room = 0.06 * (high - low) or 0.06 * abs(high) or 0.05
     return float(low - room), float(high + room)
 
 
-def _legend(axes: Axes, lines: int) -> None:
-    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=min(lines, 5), handlelength=1.6, columnspacing=1.4)
+def _legend(axes: Axes, lines: int, title: str | None = None) -> None:
+    axes.legend(
+        loc="lower center", bbox_to_anchor=(0.5, 1), ncols=min(lines, 5), handlelength=1.6, columnspacing=1.4, title=title,
+        title_fontproperties={"weight": "bold"},
+    )  # fmt: skip
 
 
 def _svg(figure: Figure) -> str:

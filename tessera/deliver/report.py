@@ -44,7 +44,7 @@ def build_page(
         decided=decided(ensemble), models=models, gpu=any(row["gpu_memory"] for row in models), runs=_runs(records),
         folds=fold_rows(ensemble, folds), strata=stratum_rows(ensemble, strata), worst_group=worst_group(scores),
         curves=plots.learning_curves(histories),
-        thresholds=plots.threshold_curves(scores["curves"], Decision(**ensemble["decision"])),
+        thresholds=plots.threshold_curves(scores["curves"], Decision(**ensemble["decision"]), scores["classes"]),
         best=best, worst=worst, truth=plots.TRUTH, prediction=plots.PREDICTION,
     )  # fmt: skip
 

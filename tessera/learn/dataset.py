@@ -11,10 +11,10 @@ from tessera.data.boxes import BOUNDS, over_depth
 from tessera.data.pixels import AXES, PixelStore
 from tessera.data.stacks import Stack
 from tessera.data.zooming import resize, resize_labels
-from tessera.learn.augmentations import Augmentation
 from tessera.tasks import IGNORE
 
 if TYPE_CHECKING:
+    from tessera.learn.augmentations.augmentation import Augmentation
     from tessera.params.model import Model
 
 
@@ -43,6 +43,17 @@ class Shape(NamedTuple):
         return round(self.margin * self.zoom)
 
 
+class Place(NamedTuple):
+    """Where a window lies, in a plane of an image."""
+
+    image_id: str
+    plane: str
+    slices: list[int]  # of the stack
+    z: int  # the slice of the labels
+    start: tuple[int, int]  # row and column; inside the image where that is large enough
+    counted: tuple[tuple[int, int], tuple[int, int]]  # rows and columns whose labels count, half-open
+
+
 class Windows(Dataset):
     """Windows around patches; item → image (C, H, W) uint8, labels (H, W) or, of several classes, (H, W, K) uint8.
 
@@ -65,7 +76,7 @@ class Windows(Dataset):
         patches: pd.DataFrame,
         patch_size: int,
         shape: Shape,
-        augmentation: Augmentation | None = None,
+        augmentation: "Augmentation | None" = None,
         seed: int = 0,
     ):
         self.shape, self.augmentation, self.seed = shape, augmentation, seed
@@ -80,57 +91,66 @@ class Windows(Dataset):
         return len(self.places)
 
     def __getitem__(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
-        image_id, z, centre_y, centre_x = self.places[index % len(self.places)]
-        seeds = np.random.SeedSequence([self.seed, self.epoch, index]).generate_state(2)
-        random = np.random.default_rng(seeds[0]) if self.augmentation else None
-        reach = _reach(self.shape.span)
-        move_y, move_x = random.integers(-reach, reach + 1, 2) if random else (0, 0)
-        plane = random.choice(self.shape.planes) if random else self.shape.planes[0]
-        point = z, centre_y + move_y, centre_x + move_x
-        z, *centre = (int(point[axis]) for axis in AXES[plane])  # depth, row and column in the plane
-        depths = self._depth(self.stores[plane], image_id, z, random)
-        end = None if self.ends is None else self.ends[index % len(self.places)]
-        image, labels = self._read(self.stores[plane], image_id, depths, centre, end)
+        place, seed = self.place(index)
+        image, labels = self._read(place)
         if self.augmentation:
-            image, labels = self.augmentation(image, labels, int(seeds[1]))
+            image, labels = self.augmentation(image, labels, seed)
             margin, size = self.shape.margin, self.shape.size
             image, labels = (pixels[margin : margin + size, margin : margin + size] for pixels in (image, labels))
         return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))), torch.from_numpy(
             np.ascontiguousarray(labels)
         )
 
+    @property
+    def edge(self) -> int:
+        """Working px that are read around a window."""
+        return self.shape.edge if self.augmentation else 0
+
+    def place(self, index: int) -> tuple[Place, int]:
+        """Where an item is read, and the seed of its changes."""
+        image_id, z, centre_y, centre_x = self.places[index % len(self.places)]
+        seeds = np.random.SeedSequence([self.seed, self.epoch, index]).generate_state(2)
+        random = np.random.default_rng(seeds[0]) if self.augmentation else None
+        reach = _reach(self.shape.span)
+        move_y, move_x = random.integers(-reach, reach + 1, 2) if random else (0, 0)
+        plane = self.shape.planes[random.integers(len(self.shape.planes)) if random else 0]
+        point = z, centre_y + move_y, centre_x + move_x
+        z, *centre = (int(point[axis]) for axis in AXES[plane])  # depth, row and column in the plane
+        store = self.stores[plane]
+        z, middle = self._depth(store, image_id, z, random)
+        depth, *sides = store.shape(image_id)
+        asked = [place - self.shape.span // 2 for place in centre]
+        start = tuple(int(_inside(*one)) for one in zip(asked, (self.shape.span,) * 2, sides, strict=True))
+        ends = sides if self.ends is None else self.ends[index % len(self.places)].tolist()
+        counted = tuple(zip((0, 0) if random else asked, ends, strict=True))
+        slices = self.shape.stack.around(middle, depth)
+        return Place(image_id, plane, slices, z, start, counted), int(seeds[1])
+
     def _depth(self, store: PixelStore, image_id: str, z: int, random: np.random.Generator | None) -> tuple[int, int]:
         """The label slice that is read, and the slice in the middle of the stack; without `random`, nothing moves."""
         middles = self.shape.stack.middles(store, image_id, z)
         if random is None:
             return z, middles[len(middles) // 2]
-        depth = store.shape(image_id)[0]
-        first, end = self.shape.stack.depths or (0, depth)
-        drawn = random.choice(middles) + random.integers(-self.shape.shift, self.shape.shift + 1)
-        middle = int(np.clip(drawn, first, end - 1))
-        return middle if store.label_depth(image_id) == depth else z, middle
+        depth = store.depth(image_id)
+        first, end = self.shape.stack.bounds(depth.slices)
+        drawn = middles[random.integers(len(middles))] + random.integers(-self.shape.shift, self.shape.shift + 1)
+        middle = int(min(max(drawn, first), end - 1))
+        return z if depth.one_label else middle, middle
 
-    def _read(
-        self, store: PixelStore, image_id: str, depths: tuple[int, int], centre: list[int], end: np.ndarray | None
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """depths: the label slice, and the middle of the stack."""
-        (z, middle), size, seen = depths, self.shape.span, self.shape.size
-        depth, height, width = store.shape(image_id)
-        edge = self.shape.edge if self.augmentation else 0
-        asked_y, asked_x = (place - size // 2 for place in centre)
-        y, x = (int(_inside(asked, size, side)) for asked, side in ((asked_y, height), (asked_x, width)))
+    def _read(self, place: Place) -> tuple[np.ndarray, np.ndarray]:
+        store, size, seen, edge = self.stores[place.plane], self.shape.span, self.shape.size, self.edge
+        (y, x), (rows, columns) = place.start, place.counted
         (top, bottom), (left, right) = (
-            (max(start - edge, 0), min(start + size + edge, side)) for start, side in ((y, height), (x, width))
+            (max(start - edge, 0), min(start + size + edge, side))
+            for start, side in zip(place.start, store.shape(place.image_id)[1:], strict=True)
         )
         window = (top, left, bottom - top, right - left)
-        image = store.read_stack(image_id, self.shape.stack.around(middle, depth), window)
-        labels = store.read_labels(image_id, z, window)
-        if not self.augmentation:
-            labels[: max(asked_y - y, 0)] = IGNORE
-            labels[:, : max(asked_x - x, 0)] = IGNORE
-        if end is not None:
-            labels[max(end[0] - y, 0) :] = IGNORE
-            labels[:, max(end[1] - x, 0) :] = IGNORE
+        image = store.read_stack(place.image_id, place.slices, window)
+        labels = store.read_labels(place.image_id, place.z, window)
+        labels[: max(rows[0] - top, 0)] = IGNORE
+        labels[:, : max(columns[0] - left, 0)] = IGNORE
+        labels[max(rows[1] - top, 0) :] = IGNORE
+        labels[:, max(columns[1] - left, 0) :] = IGNORE
         lack = tuple(
             (first - (start - edge), start + size + edge - last)
             for start, first, last in ((y, top, bottom), (x, left, right))
@@ -198,33 +218,3 @@ def windows_of(parts: pd.DataFrame, size: int) -> pd.DataFrame:
         for x in range(part.x0, part.x1, size)
     ]
     return pd.DataFrame(rows, columns=["image_id", "z", "y", "x", "end_y", "end_x"])
-
-
-def draw_epoch(
-    positive: np.ndarray, count: int | None, positive_share: float | None, seed: int, epoch: int
-) -> np.ndarray:
-    """The items of an epoch for `Windows`, in random order; decided by (seed, epoch) alone.
-
-    positive: (patches,) bool. count: how many, all by default. positive_share: of those drawn (as indexed by
-    default). A patch comes a second time only once all of its kind have come.
-    """
-    random = np.random.default_rng([seed, epoch])
-    count = count or len(positive)
-    if positive_share is None or positive.all() or not positive.any():
-        return _number_draws(_draw(np.arange(len(positive)), count, random), len(positive))
-    wanted = round(count * positive_share)
-    drawn = [
-        _draw(np.flatnonzero(positive), wanted, random),
-        _draw(np.flatnonzero(~positive), count - wanted, random),
-    ]
-    return _number_draws(random.permutation(np.concatenate(drawn)), len(positive))
-
-
-def _number_draws(patches: np.ndarray, length: int) -> np.ndarray:
-    """Patch numbers → items: the n-th repetition of a patch is `patch + n·length`."""
-    return patches + length * pd.Series(patches).groupby(patches).cumcount().to_numpy()
-
-
-def _draw(indices: np.ndarray, count: int, random: np.random.Generator) -> np.ndarray:
-    rounds = [random.permutation(indices) for _ in range(-(-count // len(indices)))]
-    return np.concatenate([np.empty(0, int), *rounds])[:count]

@@ -17,8 +17,10 @@ AHEAD = 4  # batches that each process has ready
 class Loader:
     """Batches of training items, on the CPU; its processes stay alive from epoch to epoch."""
 
+    name = "workers"
+
     def __init__(self, items: Windows, task: Binary, batch: int, workers: int, pinned: bool):
-        self.batch = batch
+        self.batch, self.workers, self.pinned = batch, workers, pinned
         self._plan: list[list[tuple[int, int]]] = []  # of the epoch's batches, the (epoch, item) of each window
         self._batches = _loader(_Items(items, task), workers, pinned, batch_sampler=self._plan, persistent=workers > 0)
 
@@ -29,10 +31,9 @@ class Loader:
         self._plan[:] = [keys[start : start + self.batch] for start in starts]
         return self._batches
 
-
-def each_once(items: Windows, batch: int, workers: int, pinned: bool) -> DataLoader:
-    """Batches of windows (B, C, H, W) and labels (B, H, W, …), uint8: all items, in their order."""
-    return _loader(items, workers, pinned, batch_size=batch)
+    def each_once(self, scored: Windows, batch: int) -> Iterable[tuple[torch.Tensor, torch.Tensor]]:
+        """Batches of windows (B, C, H, W) and labels (B, H, W, …), uint8: all items, in their order."""
+        return _loader(scored, self.workers, self.pinned, batch_size=batch)
 
 
 class _Items(Dataset):

@@ -12,6 +12,7 @@ from tqdm import tqdm
 from tessera.errors import InputError
 from tessera.learn import ranks
 from tessera.learn.losses.build import Loss
+from tessera.learn.mixing import Mixing
 from tessera.learn.precision import autocast
 from tessera.learn.run import Run
 from tessera.learn.sums import Step
@@ -24,7 +25,7 @@ class Batch(NamedTuple):
 
     items: torch.Tensor  # (B,) int64, their numbers
     windows: torch.Tensor  # (B, C, H, W) uint8
-    target: torch.Tensor  # (B, classes, H, W) 0 or 1, of any type
+    target: torch.Tensor  # (B, classes, H, W) 0 or 1, of any type; mixed, in [0, 1]
     valid: torch.Tensor  # likewise; 0 where a pixel does not count
 
     def to(self, device: torch.device) -> "Batch":
@@ -40,10 +41,13 @@ class Setup(NamedTuple):
     """What a step needs and no step changes."""
 
     loss: Loss
+    mixing: Mixing
+    seed: int
     device: torch.device
     amp: str
     clip: float | None  # gradient norm
     note: Callable[[str], None]  # says a line to the person
+    least_batch: int = 1  # images that the network trains on at once
 
 
 def train_epoch(run: Run, batches: Iterable[Batch], setup: Setup, after_step: Callable[[], None]) -> dict:
@@ -55,13 +59,20 @@ def train_epoch(run: Run, batches: Iterable[Batch], setup: Setup, after_step: Ca
     start = time.perf_counter()
     for batch, waited in _timed(bar):
         lr = run.schedule.get_last_lr()[0]
-        loss = _step(run, batch.to(setup.device), setup)
+        loss = _step(run, _mixed(run, batch.to(setup.device), setup), setup)
         run.step += 1
         now = time.perf_counter()
         run.sums.add(Step(loss, batch.items, lr, run.epoch + 1, run.step), now - start, waited)
         start = now
         after_step()
     return run.sums.row()
+
+
+def _mixed(run: Run, batch: Batch, setup: Setup) -> Batch:
+    """What is mixed with what depends on (seed, epoch, step) alone; a rank mixes its own windows, in ways of its own."""
+    own = [ranks.rank()] if ranks.rank() else []
+    generator = np.random.default_rng([setup.seed, run.epoch, run.step, *own])
+    return Batch(batch.items, *setup.mixing(*batch[1:], generator))
 
 
 def _step(run: Run, batch: Batch, setup: Setup) -> torch.Tensor:
@@ -102,18 +113,22 @@ def _gradients(run: Run, batch: Batch, setup: Setup) -> torch.Tensor:
 
 def _gradients_that_fit(run: Run, batch: Batch, setup: Setup) -> torch.Tensor:
     """`_gradients`; out of GPU memory, once more with micro-batches of half the size, and so from then on."""
+    most = max(1, len(batch.items) // setup.least_batch)
     while True:
         try:
             return _gradients(run, batch, setup)
         except torch.cuda.OutOfMemoryError:  # what it holds is freed when this block is left
             if ranks.count() > 1:  # of which the others already wait for this one
                 raise InputError(_too_large(len(batch.items), run.pieces)) from None
-            if run.pieces >= len(batch.items):
+            if run.pieces >= most:
+                images = (
+                    "one image" if setup.least_batch == 1 else f"{setup.least_batch} images, which it needs at once"
+                )
                 raise InputError(
-                    "the GPU's memory does not hold the training of one image: lower size, take a smaller encoder, "
+                    f"the GPU's memory does not hold the training of {images}: lower size, take a smaller encoder, "
                     "or amp: bf16"
                 ) from None
-        run.pieces = min(2 * run.pieces, len(batch.items))
+        run.pieces = min(2 * run.pieces, most)
         run.optimiser.zero_grad(set_to_none=True)
         torch.cuda.empty_cache()
         setup.note(_halved(run, len(batch.items)))
@@ -144,14 +159,16 @@ def validate(
 ) -> np.ndarray:
     """Counts (windows, C, 3) at probability 0.5 of a network in evaluation mode.
 
-    batches: of windows (B, C, H, W) and labels (B, H, W, …), uint8.
+    batches: of windows (B, C, H, W) and labels (B, H, W, …), uint8, on any device.
     """
     counts = []
     for windows, labels in batches:
         with autocast(device, amp):
             logits = network(windows.to(device))
         masks = task.probabilities(logits).cpu().numpy() >= 0.5
-        counts += [count(mask, *task.encode_target(label)) for mask, label in zip(masks, labels.numpy(), strict=True)]
+        counts += [
+            count(mask, *task.encode_target(label)) for mask, label in zip(masks, labels.cpu().numpy(), strict=True)
+        ]
     return np.array(counts, np.int64).reshape(-1, task.channels, 3)
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from tessera.learn.networks import Segmenter
+from tessera.learn.networks.build import Segmenter
 
 if TYPE_CHECKING:
     from tessera.params.model import Model

@@ -5,7 +5,7 @@ import time
 import torch
 from tqdm import tqdm
 
-from tessera.learn.networks import parameters_of
+from tessera.learn.networks.build import parameters_of
 from tessera.learn.run import Run
 from tessera.machine import peak_memory
 

@@ -125,21 +125,23 @@ def part(length: int) -> slice:
     return slice(length * rank() // count(), length * (rank() + 1) // count())
 
 
-def part_of_batches(order: np.ndarray, batch: int, pieces: int) -> np.ndarray:
+def part_of_batches(order: np.ndarray, batch: int, pieces: int, least: int) -> np.ndarray:
     """Of the items of an epoch, this rank's part of each batch: of each of its `pieces` micro-batches as many.
 
     So that a micro-batch holds the windows that it would hold in one process. Raises InputError when a batch cannot be
-    divided like this.
+    divided like this, or leaves a rank fewer than `least` of a micro-batch.
     """
     if count() == 1:
         return order
-    if batch % (pieces * count()):
+    share, rest = divmod(batch, pieces * count())
+    if rest or share < least:
         raise InputError(
-            f"a batch of {batch} windows, in {pieces} micro-batches, cannot be divided evenly among {count()} processes: "
-            "change TESSERA_RANKS so that batch / accumulate is a multiple of it"
+            f"a batch of {batch} windows, in {pieces} micro-batches, cannot be divided evenly among {count()} processes "
+            f"with at least {least} each: change TESSERA_RANKS so that batch / accumulate is a multiple of it, and that "
+            "not too large"
         )
     whole = order[: len(order) // batch * batch]
-    return whole.reshape(-1, pieces, count(), batch // pieces // count())[:, :, rank()].ravel()
+    return whole.reshape(-1, pieces, count(), share)[:, :, rank()].ravel()
 
 
 def learnt(network: nn.Module) -> list[torch.Tensor]:

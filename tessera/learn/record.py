@@ -8,7 +8,7 @@ import torch
 
 from tessera.data.boxes import union
 from tessera.learn import ranks
-from tessera.learn.networks import parameters_of
+from tessera.learn.networks.build import parameters_of
 from tessera.learn.progress import Clock
 from tessera.learn.run import Run
 from tessera.machine import peak_memory
@@ -24,7 +24,7 @@ def describe_seen(windows: pd.DataFrame, manifest: pd.DataFrame) -> dict:
     }  # fmt: skip
 
 
-def describe(said: dict, run: Run, clock: Clock, device: torch.device) -> tuple[dict, dict]:
+def describe(said: dict, run: Run, clock: Clock, device: torch.device, loader: str) -> tuple[dict, dict]:
     """The checkpoint's account of itself (the same bytes on every run) and the run record (machine, time, memory)."""
     scores = [row["score"] for row in run.history if row["score"] is not None]
     about = said | {
@@ -33,7 +33,8 @@ def describe(said: dict, run: Run, clock: Clock, device: torch.device) -> tuple[
     }  # fmt: skip
     images, seconds = (sum(row[key] for row in run.history) for key in ("images", "seconds"))
     record = about | {
-        "commit": _commit(), "machine": platform.node(), "platform": platform.platform(), "device": str(device), "ranks": ranks.count(),
+        "commit": _commit(), "machine": platform.node(), "platform": platform.platform(), "device": str(device), "loader": loader,
+        "ranks": ranks.count(),
         "torch": torch.__version__, "threads": torch.get_num_threads(),
         "seconds": clock.seconds, "train_seconds": seconds, "images": images, "images_per_second": images / seconds,
         "peak_rss_bytes": peak_memory(),

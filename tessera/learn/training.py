@@ -7,21 +7,24 @@ import numpy as np
 import pandas as pd
 import torch
 
-from tessera.data.boxes import in_label_slices
 from tessera.data.pixels import PixelStore
 from tessera.learn import ranks
-from tessera.learn.augmentations import build_augmentation
-from tessera.learn.dataset import Shape, Windows, draw_epoch, windows_of
+from tessera.learn.augmentations.build import build_augmentation
+from tessera.learn.dataset import Shape, Windows
 from tessera.learn.ema import Ema
+from tessera.learn.first_batch import write_first_batch
 from tessera.learn.kept import Kept
-from tessera.learn.loading import Loader, each_once
 from tessera.learn.loop import Setup, train_epoch, validate
 from tessera.learn.losses.build import build_loss
-from tessera.learn.networks import build_network
+from tessera.learn.mixing import build_mixing
+from tessera.learn.networks.build import build_network
+from tessera.learn.on_device.choice import build_loader
 from tessera.learn.optimiser import build_optimiser, set_training
+from tessera.learn.placing import place_scored
 from tessera.learn.progress import Clock
 from tessera.learn.resume import Keeper, load_state
 from tessera.learn.run import Run
+from tessera.learn.sampling import draw_epoch
 from tessera.learn.schedules import build_schedule
 from tessera.learn.sums import Sums
 from tessera.machine import Machine
@@ -29,6 +32,8 @@ from tessera.metrics.counts import FScore
 from tessera.tasks import Binary
 
 if TYPE_CHECKING:
+    from tessera.learn.loading import Loader
+    from tessera.learn.on_device.loading import DeviceLoader
     from tessera.params.model import Model
 
 UNREAD = 16  # losses that wait on a GPU before they are looked at
@@ -39,8 +44,7 @@ class Training:
 
     def __init__(self, model: "Model", task: Binary, amp: str, machine: Machine):
         self.model, self.task, self.amp, self.machine = model, task, amp, machine
-        self.device, self.pinned = machine.device, machine.device.type == "cuda"
-        self.shape = Shape.of(model)
+        self.device, self.shape = machine.device, Shape.of(model)
 
     def fit(
         self,
@@ -59,10 +63,10 @@ class Training:
         Raises KeyboardInterrupt once it is saved what SIGTERM or SIGINT ended; InputError for a loss that is not
         finite, a state that cannot be saved, a GPU that is too small.
         """
+        items = self._items(store, train, patch_size, channels)
         torch.manual_seed(self.model.seed)
-        items = Windows(store, train, patch_size, self.shape, build_augmentation(self.model.augment), self.model.seed)
         span = self.shape.span
-        windows = windows_of(in_label_slices(held_out, store), span)
+        windows = place_scored(held_out, self.shape, store)
         scored = Windows(store, windows[ranks.part(len(windows))], span, self.shape)
         count = self.model.patches or len(items)
         batch = min(self.model.batch, count)
@@ -71,11 +75,12 @@ class Training:
         if saved := ranks.from_first(lambda: load_state(state, clock.note)):
             run.restore(saved)
         keeper = Keeper(state, self.machine.save_seconds, run.state)
+        loss, mixing = build_loss(self.model.loss, self.model.auxiliary), build_mixing(self.model.mix)
         setup = Setup(
-            build_loss(self.model.loss, self.model.auxiliary), self.device, self.amp, self.model.clip, clock.note
+            loss, mixing, self.model.seed, self.device, self.amp, self.model.clip, clock.note, self.model.least_batch
         )
-        loader = Loader(items, self.task, batch // ranks.count(), self.machine.workers, self.pinned)
-        positive = (train.positive_fraction > 0).to_numpy()
+        loader = build_loader(items, scored, self.model, self.task, batch // ranks.count(), self.machine, clock.note)
+        self.loader = loader.name
 
         def after_step() -> None:
             clock.step()
@@ -86,16 +91,28 @@ class Training:
             while not run.finished(self.model.epochs):
                 run.begin_epoch(self._seed(run.epoch))
                 set_training(run.network, self.model, run.epoch)
-                order = draw_epoch(positive, self.model.patches, self.model.positive_share, self.model.seed, run.epoch)
-                order = ranks.part_of_batches(order, batch, self.model.accumulate)
+                order = draw_epoch(train, self.model, run.epoch)
+                order = ranks.part_of_batches(order, batch, self.model.accumulate, self._least())
                 row = train_epoch(run, loader.epoch(run.epoch, order, run.step), setup, after_step)
                 row = {"epoch": run.epoch + 1, "lr": run.schedule.get_last_lr()[0], **row, "score": None}
                 if row["epoch"] % self.model.validate_every == 0 or row["epoch"] == self.model.epochs:
-                    row["score"] = self._score(run, scored, keeper)
+                    row["score"] = self._score(run, loader, scored, keeper)
                 run.end_epoch(row)
                 keeper.after_epoch(last=run.finished(self.model.epochs))
                 clock.say(row)
         return run
+
+    def draw_first_batch(
+        self, path: Path, store: PixelStore, train: pd.DataFrame, patch_size: int, channels: int
+    ) -> None:
+        """Writes a picture of what the first step will learn from; arguments as `fit`."""
+        plain = Windows(store, train, patch_size, self.shape)
+        items = draw_epoch(train, self.model, 0)[: self.model.batch].tolist()
+        write_first_batch(path, plain, self._items(store, train, patch_size, channels), items, channels)
+
+    def _items(self, store: PixelStore, train: pd.DataFrame, patch_size: int, channels: int) -> Windows:
+        augmentation = build_augmentation(self.model, channels, self.task)
+        return Windows(store, train, patch_size, self.shape, augmentation, self.model.seed)
 
     def _start(self, channels: int, steps: int, train: pd.DataFrame) -> Run:
         network = build_network(self.model, channels, self.task.channels, pretrained=True).to(self.device)
@@ -111,13 +128,17 @@ class Training:
         kept = Kept(self.model.keep, self.model.keep_epochs, self.model.patience)
         return Run(network, ema, optimiser, schedule, scaler, sums, pieces=self.model.accumulate, kept=kept)
 
+    def _least(self) -> int:
+        """Windows of a micro-batch that a rank needs, where batch-norm sees only its own, and to mix them."""
+        return max(self.model.least_batch if self.device.type == "cpu" else 1, 2 if self.model.mix.share else 1)
+
     def _seed(self, epoch: int) -> int:
         """Of random numbers of the rank's own: its windows are others."""
         return np.random.SeedSequence([self.model.seed, epoch]).generate_state(1)[0].item() + ranks.rank()
 
-    def _score(self, run: Run, scored: Windows, keeper: Keeper) -> float:
+    def _score(self, run: Run, loader: "Loader | DeviceLoader", scored: Windows, keeper: Keeper) -> float:
         batch = -(-self.model.batch // (run.pieces * ranks.count()))  # what is known to fit
-        batches = keeper.watching(each_once(scored, batch, self.machine.workers, self.pinned))
+        batches = keeper.watching(loader.each_once(scored, batch))
         counts = validate(run.ema.network, batches, self.task, self.device, self.amp)
         return FScore("pooled", empty=1.0).of(np.concatenate(ranks.gathered(counts)))
 

@@ -12,7 +12,7 @@ Colour = Annotated[str, StringConstraints(pattern=r"^#[0-9a-fA-F]{6}$")]
 PATTERNS = {  # what may stand for names in them
     "train_images": ["{image_id}", "{slice}", "{group}"],
     "test_images": ["{image_id}", "{slice}", "{group}"],
-    "train_masks": ["{image_id}", "{slice}"],
+    "train_masks": ["{image_id}", "{slice}", "{class}"],
     "train_polygons": ["{image_id}", "{slice}"],
     "valid_masks": ["{image_id}", "{slice}"],
 }
@@ -27,10 +27,12 @@ class Data(Section):
     source: str
     task: Literal["binary", "multilabel"]
     classes: Annotated[list[Name], Field(min_length=1), AfterValidator(unique)]
+    flip_pairs: list[tuple[Name, Name]] = later([])  # left and right classes: a mirrored one is the other
     channels: Literal["grey", "rgb", "all"]
     train_images: str
     test_images: str | None = None
-    train_masks: str | None = None  # pattern of mask files: with *, several an image; without {slice}, one a volume; or
+    train_masks: str | None = None  # pattern of mask files: with *, several an image; without {slice}, one a volume, or
+    #                                 all its slices in one file; with {class}, one a class; or
     train_rle: str | None = None  # a csv of RLE rows; or
     train_polygons: str | None = None  # pattern of JSON files, or a .jsonl with a line an image
     labels: Literal["slice", "volume"] = later("slice")  # of volumes: one a slice, or one for all depth (a projection)
@@ -64,6 +66,13 @@ class Data(Section):
             raise ValueError("give exactly one of train_masks, train_rle and train_polygons")
         if (self.task == "binary") != (len(self.classes) == 1):
             raise ValueError(f"task binary goes with one class, multilabel with several; classes are {self.classes}")
+        paired = [name for pair in self.flip_pairs for name in pair]
+        if self.flip_pairs and self.task == "binary":
+            raise ValueError("flip_pairs swaps classes of a task multilabel; task is binary")
+        if strange := [name for name in paired if name not in self.classes]:
+            raise ValueError(f"flip_pairs names {strange[0]!r}; classes are {', '.join(self.classes)}")
+        if len(set(paired)) != len(paired):
+            raise ValueError(f"flip_pairs pairs a class twice: {self.flip_pairs}")
         if self.positive == self.ignore:
             raise ValueError(f"positive and ignore are both {self.positive}")
         if (self.mask_kind == "colour") != bool(self.colours):
@@ -77,6 +86,21 @@ class Data(Section):
                     raise ValueError(f"{key} says {name!r} is {meaning!r}; it may be {', '.join(meanings)}")
         if not self.meta and (self.group or self.stratum or self.domain or self.pixel_size):
             raise ValueError("group, stratum, domain and pixel_size are columns of `meta`, which is empty")
+        return self
+
+    @model_validator(mode="after")
+    def _classes_of_masks(self) -> "Data":
+        by_class, in_colours = "{class}" in (self.train_masks or ""), self.mask_kind == "colour"
+        if by_class and (self.task == "binary" or in_colours):
+            raise ValueError(
+                "train_masks with {class} are files of one class each, of task multilabel and mask_kind grey or instances; "
+                f"task is {self.task}, mask_kind {self.mask_kind}"
+            )
+        if self.train_masks and self.task == "multilabel" and not (by_class or in_colours):
+            raise ValueError(
+                f"a {self.mask_kind} mask shows one class, classes are {self.classes}: name {{class}} in train_masks, "
+                "or give mask_kind: colour"
+            )
         return self
 
     @model_validator(mode="after")

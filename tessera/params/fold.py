@@ -22,9 +22,8 @@ class Fold(Section):
     positive_bins: int = Field(ge=1, default=1)  # maker stratified: of the positive share, as a last stratum; 1 is off
     given: str | None = None  # maker given: a csv in data.source (columns data.id and fold), or a manifest column
     blocks: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]] | None = None  # maker blocks: rows, columns
-    near: int | None = Field(
-        ge=0, le=12, default=None
-    )  # look-alikes differ in at most so many of 64 bits; null: not sought
+    # look-alikes differ in at most so many of 64 bits; null: not sought
+    near: int | None = Field(ge=0, le=12, default=None)
     allow: list[tuple[str, str]] = []  # look-alikes, pairs of ids, that a person has reviewed
 
     @property

@@ -12,6 +12,7 @@ import yaml
 from pydantic import ValidationError, model_validator
 
 from tessera.errors import InputError
+from tessera.params.agreement import check_agreement
 from tessera.params.data import Data
 from tessera.params.fold import Fold
 from tessera.params.model import Model
@@ -58,17 +59,22 @@ class Params(Section):
         if self.tile.min_saturated and self.data.channels != "rgb":
             raise ValueError(f"tile.min_saturated needs data.channels rgb, which is {self.data.channels}")
         for name, model in self.models.items():
+            if self.predict.window % model.multiple or (model.one_size and self.predict.window != model.size):
+                takes = f"{model.size} px alone" if model.one_size else f"multiples of {model.multiple} px"
+                raise ValueError(
+                    f"predict.window = {self.predict.window}: models.{name}, decoder {model.decoder} × encoder "
+                    f"{model.encoder}, takes windows of {takes}; change predict.window, or the network"
+                )
             if self.data.labels == "volume" and model.planes != ["xy"]:
                 raise ValueError(
                     f"models.{name}: planes {model.planes} need labels in depth; with data.labels volume give planes: [xy]"
                 )
-            if self.data.labels == "slice" and (model.centres or model.depths):
+            if self.data.labels == "slice" and model.centres:
                 raise ValueError(
-                    f"models.{name}: centres and depths need data.labels volume; with labels of slices each one is "
-                    "predicted around itself"
+                    f"models.{name}: centres need data.labels volume; with labels of slices each one is predicted around "
+                    "itself"
                 )
-            if self.data.channels == "grey" and (model.augment.hue or model.augment.saturation):
-                raise ValueError(f"models.{name}.augment: hue and saturation need data.channels rgb, which is grey")
+            check_agreement(name, model, self.data)
         return self
 
 

@@ -1,53 +1,55 @@
 """`models.<name>:` a network, what it reads and how it is trained."""
 
 import math
+import re
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from tessera.params.augment import OF_RGB, OF_RGB_OR_GREY, OF_STACKS, Augment, Augmenting, colours_in, names_in
+from tessera.params.encoders import arguments_for, least_batch, multiple_of, takes_one_size
 from tessera.params.loss import Auxiliary, Loss
+from tessera.params.mix import Mix
 from tessera.params.section import Section, Seed, Share, later, unique
 
 Depth = Annotated[int, Field(ge=0)]  # the number of a slice
 
 
-class Augment(Section):
-    """Ranges of random changes; 0 turns one off."""
-
-    flip: bool = True
-    rot90: bool = True
-    scale: float = Field(ge=0, lt=1, default=0)  # ± share of the size
-    rotate: float = Field(ge=0, le=180, default=0)  # ± degrees
-    brightness: Share = 0  # ± share of the range
-    contrast: Share = 0
-    hue: float = Field(ge=0, le=90, default=0)  # ± OpenCV degrees, RGB alone
-    saturation: float = Field(ge=0, le=127, default=0)  # ± of 255, RGB alone
+def _weights(value: object) -> object:
+    digest = value.get("sha256") if isinstance(value, dict) and set(value) == {"file", "sha256"} else ""
+    if value is None or isinstance(value, str) or re.fullmatch("[0-9a-f]{64}", str(digest)):
+        return value
+    raise ValueError("must be imagenet, null, a file, or {file: <file>, sha256: <its 64 hexadecimal digits>}")
 
 
 class Model(Section):
     decoder: str
     encoder: str
-    weights: str | None = None  # imagenet, null for random, or a local file (DVC tracks its name, not its content)
+    # imagenet, null for random, a local file (DVC tracks its name, not its content), or {file, sha256}
+    weights: Annotated[str | dict[str, str] | None, BeforeValidator(_weights)] = None
     arguments: dict[str, object] = {}  # further arguments of the smp class
+    params_max: int | None = later(None, ge=1)  # a network of more parameters is refused
+    allow_noncommercial: bool = later(True)  # false refuses encoders whose licence does not allow commercial use
     size: int = Field(ge=32)  # training window, working px
     slices: int = Field(ge=1, default=1)  # 2.5D depth
     step: int = Field(ge=1, default=1)  # slices between those of the stack
     edge: Literal["clamp", "reflect"] = later("clamp")  # slices beyond the volume: its last one, or mirrored
     shift: int = later(0, ge=0)  # ± slices by which training moves the stack; labels of slices go along
-    depths: tuple[Depth, Depth] | None = later(None)  # data.labels volume: the slices that are read, half-open
-    centres: Annotated[tuple[Depth, ...], Field(min_length=1), AfterValidator(unique)] | None = later(
-        None
-    )  # data.labels volume: middles of the stacks; training draws one, prediction is their mean; null is the middle
+    # the slices that are read, half-open; with labels of slices, those outside train nothing and are predicted empty
+    depths: tuple[Depth, Depth] | None = later(None)
+    # data.labels volume: middles of the stacks; training draws one, prediction is their mean; null is the middle
+    centres: Annotated[tuple[Depth, ...], Field(min_length=1), AfterValidator(unique)] | None = later(None)
     margin: int = later(0, ge=0)  # px around a training window that are changed with it and then cut off
     zoom: float = later(1.0, gt=0)  # working px of a px of the window: size·zoom px are read and resized to size
-    planes: Annotated[list[Literal["xy", "xz", "yz"]], AfterValidator(unique)] = later(
-        ["xy"]
-    )  # of volumes: training draws one, prediction is their mean; z counts as if its slices were a working px apart
+    # of volumes: training draws one, prediction is their mean; z counts as if its slices were a working px apart
+    planes: Annotated[list[Literal["xy", "xz", "yz"]], AfterValidator(unique)] = later(["xy"])
     epochs: int = Field(ge=1)
     patches: int | None = Field(ge=1, default=None)  # drawn an epoch; null is as many as there are
     batch: int = Field(ge=1)
     accumulate: int = later(1, ge=1)  # micro-batches of a step, one after the other; it still sees `batch` windows
-    positive_share: Share | None = None  # of the drawn patches; null is as indexed
+    positive_share: Share | tuple[Share, Share] | None = None  # of the drawn; [first, last epoch]; null is as indexed
+    domain_weights: dict[str, Annotated[float, Field(gt=0)]] = later({})  # how often its patches come; others: 1
+    balance: Literal["class", "group", "stratum"] | None = later(None)  # each comes as often as the others
     lr: float = Field(gt=0)
     encoder_lr: float = later(1.0, gt=0)  # factor on the encoder's learning rate
     layer_decay: float = later(1.0, gt=0, le=1)  # a further factor for each of the encoder's levels below the deepest
@@ -61,7 +63,8 @@ class Model(Section):
     ema: Share = 0  # decay a step; 0 is off
     loss: Loss
     auxiliary: Auxiliary | None = later(None)
-    augment: Augment = Augment()
+    augment: Augmenting = Augment()  # ranges, a name or a list
+    mix: Mix = later(Mix())
     keep: Literal["last", "best", "mean_of_best", "mean_of_last"] = "last"  # epochs; mean_of_last is SWA
     keep_epochs: int | None = later(None, ge=2)  # how many a mean is of
     validate_every: int = Field(ge=1, default=1)  # epochs; the last one is always scored
@@ -69,18 +72,31 @@ class Model(Section):
     seed: Seed = 0
 
     @model_validator(mode="after")
-    def _contradictions(self) -> "Model":
-        if self.size % 32:
-            raise ValueError(f"size must be a multiple of 32, got {self.size}; next is {-(-self.size // 32) * 32}")
+    def _what_it_reads(self) -> "Model":
+        if self.size % (multiple := multiple_of(self.decoder)):
+            nearest = -(-self.size // multiple) * multiple
+            raise ValueError(f"size must be a multiple of {multiple}, got {self.size}; next is {nearest}")
         if self.slices % 2 == 0:
             raise ValueError(f"slices must be odd, so that the middle one is predicted; got {self.slices}")
         if self.planes[:1] != ["xy"]:
             raise ValueError(f"planes must begin with xy, in which training is scored; got {self.planes}")
+        if self.one_size and self.network_arguments["img_size"] != self.size:
+            raise ValueError(f"arguments.img_size must be size, which is {self.size}, or be left out")
         first, end = self.depths or (0, math.inf)
         if first >= end:
             raise ValueError(f"depths must rise, got {self.depths}; the last one is not read")
+        if self.depths and self.planes != ["xy"]:
+            raise ValueError(f"depths are slices of the plane xy, got planes {self.planes}; give planes: [xy]")
         if outside := [z for z in self.centres or () if not first <= z < end]:
             raise ValueError(f"centres must lie within depths {self.depths}, got {outside[0]}")
+        if self.slices > 1 and (colours := colours_in(self.augment, OF_RGB | OF_RGB_OR_GREY)):
+            raise ValueError(f"augment: {colours} change single RGB images, slices must be 1, got {self.slices}")
+        if self.slices == 1 and (stacked := ", ".join(OF_STACKS.intersection(names_in(self.augment)))):
+            raise ValueError(f"augment: {stacked} change 2.5D stacks, slices must be above 1")
+        return self
+
+    @model_validator(mode="after")
+    def _how_it_is_trained(self) -> "Model":
         if self.keep.startswith("mean_of_") != (self.keep_epochs is not None):
             raise ValueError(
                 f"keep_epochs says of how many epochs a mean is: keep is {self.keep}, it {self.keep_epochs}"
@@ -91,8 +107,14 @@ class Model(Section):
             raise ValueError(f"freeze {self.freeze} leaves none of the {self.epochs} epochs to the encoder")
         if self.batch % self.accumulate:
             raise ValueError(f"accumulate must divide batch into equal parts, got {self.batch} / {self.accumulate}")
-        if self.slices > 1 and (self.augment.hue or self.augment.saturation):
-            raise ValueError("augment.hue and augment.saturation change single RGB images, slices must be 1")
+        if self.batch // self.accumulate < self.least_batch:
+            raise ValueError(
+                f"batch / accumulate must be at least {self.least_batch} with decoder {self.decoder}, which normalises a "
+                f"map of one px over the images; it is {self.batch // self.accumulate}; decoders Unet, FPN and Segformer "
+                "take single images"
+            )
+        if self.mix != Mix() and self.batch == 1:
+            raise ValueError("mix makes windows of two of a batch, batch must be above 1")
         return self
 
     @property
@@ -104,3 +126,34 @@ class Model(Section):
     def half_depth(self) -> int:
         """Slices that the 2.5D stack reaches to each side of its middle one."""
         return self.slices // 2 * self.step
+
+    @property
+    def network_arguments(self) -> dict[str, object]:
+        """`arguments`, and those that the encoder needs in order to run."""
+        return arguments_for(self.encoder, self.size) | self.arguments
+
+    @property
+    def one_size(self) -> bool:
+        """Whether the network takes windows of `size` alone."""
+        return takes_one_size(self.network_arguments)
+
+    @property
+    def multiple(self) -> int:
+        """Px of which a window's height and width are multiples."""
+        return self.size if self.one_size else multiple_of(self.decoder)
+
+    @property
+    def least_batch(self) -> int:
+        """The fewest images that the network trains on at once."""
+        return least_batch(self.decoder)
+
+    @property
+    def weights_file(self) -> str | None:
+        """The local file of weights, where they come from one."""
+        file = self.weights["file"] if isinstance(self.weights, dict) else self.weights
+        return None if file == "imagenet" else file
+
+    @property
+    def weights_sha256(self) -> str | None:
+        """The digest that `weights` promises of its file."""
+        return self.weights["sha256"] if isinstance(self.weights, dict) else None

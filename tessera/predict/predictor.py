@@ -11,7 +11,6 @@ from torch import nn
 from tessera.data.pixels import PixelStore
 from tessera.data.stacks import Stack
 from tessera.data.zooming import resize
-from tessera.learn.networks import MULTIPLE
 from tessera.predict.views import turn
 from tessera.predict.windows import Plan, Stitcher, pad, plan_windows
 from tessera.tasks import Binary
@@ -37,22 +36,25 @@ class Predictor(NamedTuple):
         self, store: PixelStore, image_id: str, z0: int, z1: int, crop: tuple[int, int, int, int] | None = None
     ) -> Iterator[dict[str, np.ndarray]]:
         """For each label slice z0…z1: view → probabilities (C, H, W) uint8 round(255·p), mean over the networks and,
-        where one label stands for all depth, over the model's `centres`.
+        where one label stands for all depth, over the model's `centres`. Slices outside the model's `depths` are 0.
 
         crop: (y, x, height, width) of the plane in working px, all of it by default. Around it half a window is read as
         context, so that its edge lies where a window's weight is greatest.
         """
-        depth, *plane = store.shape(image_id)
+        depth, plane = store.depth(image_id), store.shape(image_id)[1:]
         y, x, rows, columns = crop or (0, 0, *plane)
         context = round(self.predict.window * self.model.zoom) // 2
         top, left = max(y - context, 0), max(x - context, 0)
         height, width = min(y + rows + context, plane[0]) - top, min(x + columns + context, plane[1]) - left
         inside = np.s_[:, y - top : y - top + rows, x - left : x - left + columns]
         seen = tuple(max(1, round(side / self.model.zoom)) for side in (height, width))
-        plan = plan_windows(*seen, self.predict.window, self.predict.overlap, MULTIPLE)
+        plan = plan_windows(*seen, self.predict.window, self.predict.overlap, self.model.multiple)
         stack = Stack.of(self.model)
         for z in range(z0, z1):
-            depths = [stack.around(middle, depth) for middle in stack.middles(store, image_id, z)]
+            if not stack.shows(depth, z):
+                yield {view: np.zeros((self.task.channels, rows, columns), np.uint8) for view in self.predict.views}
+                continue
+            depths = [stack.around(middle, depth.slices) for middle in stack.middles(store, image_id, z)]
             stacks = [store.read_stack(image_id, one, (top, left, height, width)) for one in depths]
             padded = [pad(resize(one, seen).transpose(2, 0, 1), plan) for one in stacks]
             maps = {}

@@ -1,3 +1,4 @@
+import itertools
 from collections.abc import Callable
 
 import cv2
@@ -28,6 +29,10 @@ CHANGES = {
     "brightened": lambda p: np.clip(p * 1.1 + 20, 0, 255),
     "noisy": lambda p: np.clip(p + np.random.default_rng(9).normal(0, 15, p.shape), 0, 255),
 }
+TURNS = {
+    "90": np.rot90, "180": lambda p: np.rot90(p, 2), "270": lambda p: np.rot90(p, 3), "left to right": np.fliplr,
+    "upside down": np.flipud, "along a diagonal": np.transpose, "along the other": lambda p: np.rot90(p, 2).T,
+}  # fmt: skip
 
 
 def _world(pixel_store: Store, pictures: dict[str, np.ndarray], folds: dict[str, int], **groups: str) -> tuple:
@@ -53,6 +58,24 @@ def test_a_changed_copy_is_found_across_folds_and_between_train_and_test(pixel_s
     ]  # fmt: skip
     assert "list [i1, copy] in fold.allow" in problems[0]
     assert notes == []
+
+
+@pytest.mark.parametrize("turn", TURNS)
+def test_a_turned_or_mirrored_copy_is_found(pixel_store: Store, turn: str) -> None:
+    copy = TURNS[turn](CHANGES["re-encoded"](_scene(1).astype(np.uint8)))
+    pictures = {f"i{seed}": _scene(seed) for seed in range(4)} | {"copy": copy}
+    world = _world(pixel_store, pictures, {name: number % 2 for number, name in enumerate(pictures)})
+    (problem,), _ = near_duplicates(*world, 6, [])
+    assert problem.startswith("i1 (fold 1) and copy (fold 0) look alike, one of them turned or mirrored, ")
+
+
+@pytest.mark.parametrize("turn", TURNS)
+def test_the_hashes_of_a_turned_picture_are_those_of_the_picture(pixel_store: Store, turn: str) -> None:
+    _, (lying, turned) = hash_images(
+        pixel_store({"a": _volume(_scene(3, (96, 96))), "b": _volume(TURNS[turn](_scene(3, (96, 96))))}), ["a", "b"]
+    )
+    assert len(set(lying)) == 8
+    assert set(lying) == set(turned)
 
 
 @pytest.mark.parametrize("kind", ["one fold", "one group", "reviewed"])
@@ -82,19 +105,31 @@ def test_flat_pictures_look_like_any_other_and_are_only_counted(pixel_store: Sto
 
 def test_mostly_empty_pictures_are_told_apart_by_what_is_in_them(pixel_store: Store) -> None:
     pictures = {}
-    for number, (y, x) in enumerate([(20, 20), (20, 60), (60, 20), (50, 70)]):
+    for number, (y, x) in enumerate([(20, 20), (20, 60), (50, 20), (50, 40)]):
         pictures[f"i{number}"] = cv2.circle(np.zeros((96, 96)), (x, y), 9, 220, -1)
     world = _world(pixel_store, pictures, {name: n for n, name in enumerate(pictures)})
     assert near_duplicates(*world, 6, []) == ([], [])
 
 
-def test_volumes_stand_as_their_middle_slice(pixel_store: Store) -> None:
-    first = _volume(*(_scene(n) for n in range(5)))
-    neighbour = _volume(*(_scene(n) for n in (10, 1, 11, 3, 12)))  # shares slices, not the middle one
+def test_volumes_stand_as_slices_at_the_quarters_of_their_depth(pixel_store: Store) -> None:
+    first = _volume(*(_scene(n) for n in range(8)))
+    neighbour = _volume(*(_scene(n) for n in (0, 1, 11, 3, 12, 5, 13, 7)))  # shares slices, not those at 2, 4 and 6
     copy = np.clip(first.astype(int) + 9, 0, 255).astype(np.uint8)
     world = _world(pixel_store, {"v": first, "w": neighbour, "copy": copy}, {"v": 0, "w": 1, "copy": 2})
     problems, _ = near_duplicates(*world, 6, [])
-    assert len(problems) == 1 and problems[0].startswith("v (fold 0) and copy (fold 2)")
+    assert len(problems) == 1 and problems[0].startswith("v slice 4 (fold 0) and copy slice 4 (fold 2)")
+
+
+def test_a_volume_that_holds_a_piece_of_another_is_found(pixel_store: Store) -> None:
+    """Slices 2…7 of the first come again, turned; and a single picture is its slice 6."""
+    first = _volume(*(_scene(n) for n in range(8)))
+    piece = _volume(*(np.rot90(_scene(n)) for n in (2, 3, 4, 5, 6, 7)))  # at 3 its slice 5, at 1 its 3, at 4 its 6
+    world = _world(pixel_store, {"v": first, "piece": piece, "one": _scene(6)}, {"v": 0, "piece": 1, "one": 2})
+    problems, _ = near_duplicates(*world, 6, [])
+    assert [problem.partition(", ")[0] for problem in problems] == [
+        "v slice 6 (fold 0) and piece slice 4 (fold 1) look alike", "v slice 6 (fold 0) and one (fold 2) look alike",
+        "piece slice 4 (fold 1) and one (fold 2) look alike",
+    ]  # fmt: skip
 
 
 def test_many_pairs_are_cut_short_and_an_unknown_id_is_named(pixel_store: Store) -> None:
@@ -111,13 +146,12 @@ def test_many_pairs_are_cut_short_and_an_unknown_id_is_named(pixel_store: Store)
 def test_all_pairs_within_the_distance_are_found_across_blocks(monkeypatch: pytest.MonkeyPatch, distance: int) -> None:
     monkeypatch.setattr("tessera.data.likeness.BLOCK", 100)
     rng = np.random.default_rng(0)
-    hashes = rng.integers(0, 2**16, 90).astype(np.uint64)
-    expected = {
-        (a, b, (int(hashes[a]) ^ int(hashes[b])).bit_count())
-        for a in range(90)
-        for b in range(a + 1, 90)
-        if (int(hashes[a]) ^ int(hashes[b])).bit_count() <= distance
-    }
+    hashes = rng.integers(0, 2**16, (90, 8)).astype(np.uint64)
+    expected = set()
+    for a, b in itertools.combinations(range(90), 2):
+        bits = [(int(hashes[a, 0]) ^ int(turned)).bit_count() for turned in hashes[b]]
+        if min(bits) <= distance:
+            expected.add((a, b, min(bits), bits.index(min(bits))))
     assert set(map(tuple, alike(hashes, distance).tolist())) == expected
 
 
@@ -125,13 +159,13 @@ def test_all_pairs_within_the_distance_are_found_across_blocks(monkeypatch: pyte
 def test_a_thumbnail_read_in_bands_is_the_same(pixel_store: Store, monkeypatch, size: tuple[int, int]) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (3, *size, 3), np.uint8)
     store = pixel_store({"v": pixels})
-    whole = thumbnail(store, "v")
+    whole = thumbnail(store, "v", 1)
     if min(size) >= 32:
         expected = cv2.resize(pixels[1].astype(np.float32), (32, 32), interpolation=cv2.INTER_AREA).mean(2)
         np.testing.assert_allclose(whole, expected, atol=1)
     monkeypatch.setattr("tessera.data.likeness.READ", 3 * size[1])
-    np.testing.assert_array_equal(thumbnail(store, "v"), whole)
+    np.testing.assert_array_equal(thumbnail(store, "v", 1), whole)
 
 
 def test_hashes_of_no_images_are_none(pixel_store: Store) -> None:
-    assert len(hash_images(pixel_store({"a": _volume(_scene(0))}), [])) == 0
+    assert [len(found) for found in hash_images(pixel_store({"a": _volume(_scene(0))}), [])] == [0, 0]

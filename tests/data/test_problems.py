@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 import tifffile
-from label_ways import WAYS, box_mask, say, truth, write_png
+from label_ways import SIZES, WAYS, box_mask, say, truth, write_png
 
 from tessera.data.ingest import build_manifest
 from tessera.errors import InputError
@@ -67,6 +67,24 @@ def polygon(rings: str) -> Callable[[Path], object]:
 
 def slices(size: tuple[int, int], dtype: type) -> Callable[[Path], object]:
     return lambda s: tifffile.imwrite(s / "test/t/2.tif", np.zeros(size, dtype))
+
+
+A_CLASS = {
+    "task": "multilabel", "classes": ["vessel", "nerve"], "train_masks": "masks/{image_id}_{class}.png",
+    "sample_submission": None,
+}  # fmt: skip
+
+
+def a_class(change: Callable[[Path], object]) -> Callable[[Path], object]:
+    """Of each image the vessels have a file, and the nerves of a; then `change`."""
+
+    def bring_about(source: Path) -> None:
+        for name in "abc":
+            (source / f"masks/{name}.png").rename(source / f"masks/{name}_vessel.png")
+        write_png(source / "masks/a_nerve.png", truth("a"))
+        change(source)
+
+    return bring_about
 
 
 VALID = {"valid_masks": "valid/{image_id}.png"}
@@ -197,6 +215,33 @@ MASKS = {
         "several masks",
         lambda s: [(s / "train/c.png").rename(s / "train/a_0.png"), (s / "masks/a_0.png").rename(s / "masks/a_0_0.png")],
         r"masks/a_0_0\.png: this mask is that of a and of a_0; make the pattern 'masks/\{image_id\}_\*\.png' tell",
+    ),
+    "no mask of any class": Problem(
+        "grey", a_class(lambda s: (s / "masks/b_vessel.png").unlink()),
+        r"masks/b_\{class\}\.png: no file matches; the image has no label", A_CLASS,
+    ),
+    "a mask of an unknown class": Problem(
+        "grey", a_class(lambda s: write_png(s / "masks/b_vein.png", truth("b"))),
+        r"masks/b_vein\.png: this mask has no image, or its class is none of vessel, nerve \(data\.class_names\)", A_CLASS,
+    ),
+    "a mask of a class without image": Problem(
+        "grey", a_class(lambda s: write_png(s / "masks/z_nerve.png", truth("b"))), r"masks/z_nerve\.png: this mask has no", A_CLASS,
+    ),
+    "a mask of a class of another size": Problem(
+        "grey", a_class(lambda s: write_png(s / "masks/b_nerve.png", truth("a"))), r"b_nerve\.png: the mask is 24×40, its", A_CLASS,
+    ),
+    "a mask of two classes": Problem(
+        "grey", a_class(lambda s: None), r"a_nerve\.png: this mask is that of a \(class ner\) and of a \(class nerve\); make",
+        A_CLASS | {"class_names": {"ner": "nerve"}, "train_masks": "masks/{image_id}_{class}*.png"},
+    ),
+    "a mask of too many slices": Problem(
+        "volumes", lambda s: tifffile.imwrite(s / "b.tif", np.zeros((3, *SIZES["b"]), np.uint8), photometric="minisblack"),
+        r"b\.tif: holds 3 slices; one image is expected here, or the 2 of the volume",
+        {"train_rle": None, "train_masks": "{image_id}.tif"},
+    ),
+    "a mask of several slices for each slice": Problem(
+        "volumes", lambda s: tifffile.imwrite(s / "b_2.tif", np.zeros((2, *SIZES["b"]), np.uint8), photometric="minisblack"),
+        r"b_2\.tif: holds 2 slices; one image is expected here: give", {"train_rle": None, "train_masks": "{image_id}_{slice}.tif"},
     ),
     "numbers in jpeg": Problem(
         "instances", lambda s: write_png(s / "masks/a.jpg", truth("a")), r"masks/a\.jpg: JPEG does not keep 0",

@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from tessera.data.boxes import BOX, in_label_slices, over_depth
-from tessera.data.pixels import PixelStore, create_image
+from tessera.data.pixels import Depth, PixelStore, create_image
 from tessera.data.stacks import Stack
 from tessera.errors import InputError
 
@@ -45,8 +45,9 @@ def store(tmp_path) -> PixelStore:
 def test_one_label_for_all_depth_is_stored_once(store: PixelStore) -> None:
     assert store.file["v"]["labels"].shape == (1, 8, 9)
     assert store.file["v"]["truth"].shape == (1, 16, 18)
-    assert [store.label_depth(name) for name in "vs"] == [1, 3]
-    assert [store.slice_of(name, z) for name, z in (("v", 0), ("s", 0), ("s", 2))] == [3, 0, 2]
+    assert [store.depth(name) for name in "vs"] == [Depth(7, 1), Depth(3, 3)]
+    assert [store.depth(name).one_label for name in "vs"] == [True, False]
+    assert [store.depth(name).slice_of(z) for name, z in (("v", 0), ("s", 0), ("s", 2))] == [3, 0, 2]
     assert "label_depth" not in store.file["s"].attrs, "files of labelled slices are as they always were"
 
 
@@ -65,6 +66,14 @@ def test_where_one_label_is_seen(store: PixelStore, stack: Stack, expected: list
 
 def test_the_label_of_a_slice_is_seen_around_it(store: PixelStore) -> None:
     assert [Stack(3).middles(store, "s", z) for z in range(3)] == [[0], [1], [2]]
+
+
+def test_of_labelled_slices_those_in_the_depths_are_shown_and_one_label_is(store: PixelStore) -> None:
+    rows = pd.DataFrame([("s", 0), ("v", 0), ("s", 1), ("s", 2)], columns=["image_id", "z"])
+    assert Stack(depths=(1, 5)).shown(rows, store).tolist() == [False, True, True, True]
+    assert Stack().shown(rows, store).all()
+    assert Stack(3, edge="reflect", depths=(1, 5)).around(2, 3) == [1, 2, 1], "a shallower volume ends before the range"
+    assert Stack(depths=(1, 2)).shown(rows[:0], store).tolist() == []
 
 
 @pytest.mark.parametrize("stack", [Stack(depths=(2, 8)), Stack(centres=(3, 7))])

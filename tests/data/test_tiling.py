@@ -13,10 +13,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import tifffile
+from reading import read_image
 
 from tessera import rle
 from tessera.data import tiling
-from tessera.data.images import read_image
 from tessera.data.ingest import build_manifest
 from tessera.data.pixels import PixelStore
 from tessera.data.readers import base, tiff
@@ -58,6 +58,15 @@ def test_the_digest_changes_with_files_and_params(competition: Competition, tmp_
     (Path(data.source) / "train/a/2.tif").write_bytes((Path(data.source) / "train/a/10.tif").read_bytes())
     digests.append(_tiles(data, tmp_path / "t.h5")[0].digest)
     assert len(set(digests)) == 3
+
+
+def test_the_store_knows_left_and_right(competition: Competition, tmp_path: Path) -> None:
+    data = competition("volumes")
+    plain = _tiles(data, tmp_path / "one.h5")[0]
+    paired = _tiles(data.model_copy(update={"flip_pairs": [("l", "r")]}), tmp_path / "two.h5")[0]
+    assert (plain.flip_pairs, paired.flip_pairs) == ([], [["l", "r"]])
+    assert "flip_pairs" not in plain.file.attrs, "files of data without pairs stay as they were"
+    assert plain.digest != paired.digest, "who trains on it trains again"
 
 
 def test_pixels_are_the_images_brought_to_8_bit_by_the_whole_volume(competition: Competition, tmp_path: Path) -> None:
@@ -291,6 +300,87 @@ def test_the_ceiling_is_the_dice_of_the_truth_after_the_way_there_and_back(
         found = (enlarge(labels[None], (0, 0), (0, size[0]), (0, size[1]), size, working)[0] >= 0.5) & (truth != 255)
         assert ceilings[name] == pytest.approx(2 * (found & (truth == 1)).sum() / (found.sum() + (truth == 1).sum()))
     assert _write(data, tmp_path / "t.h5", scale=1.0).ceilings.empty
+
+
+def _label_one_pixel(data: Data) -> None:
+    """`b`: left half grey noise, right half flat red, with a label in its lower right corner alone."""
+    image = np.zeros((32, 64, 3), np.uint8)
+    image[:, :32] = np.random.default_rng(0).integers(100, 250, (32, 32, 1))
+    image[:, 32:] = (30, 30, 200)  # OpenCV writes BGR
+    mask = np.zeros((32, 64), np.uint8)
+    mask[31, 63] = 1
+    for folder, pixels in (("train", image), ("masks", mask)):
+        cv2.imwrite(str(Path(data.source) / f"{folder}/b.png"), pixels)
+
+
+@pytest.mark.parametrize(
+    ("keys", "left"),
+    [
+        ({}, {(y, x) for y in (0, 16) for x in (0, 16, 32, 48)}),
+        ({"min_std": 5}, {(0, 0), (0, 16), (16, 0), (16, 16), (16, 48)}),
+        ({"min_saturated": 0.5}, {(0, 32), (0, 48), (16, 32), (16, 48)}),
+        ({"min_std": 5, "min_saturated": 0.5}, {(16, 48)}),
+    ],
+)
+def test_background_is_left_out_of_the_index(
+    competition: Competition, tmp_path: Path, keys: dict, left: set[tuple[int, int]]
+) -> None:
+    data = competition("masks")
+    _label_one_pixel(data)
+    _, patches = _tiles(data, tmp_path / "t.h5", stride=16, keep_empty=1.0, **keys)
+    mine = patches[patches.image_id == "b"]
+    assert set(zip(mine.y, mine.x, strict=True)) == left
+
+
+def test_of_one_label_for_all_depth_the_middle_slice_shows_the_background(
+    competition: Competition, tmp_path: Path
+) -> None:
+    """Three slices; only in the middle one there is something, in the left half."""
+    keys = {"labels": "volume", "sample_submission": None, "test_images": None}
+    data = competition("volumes", train_rle=None, train_masks="train/{image_id}.png", **keys)
+    for name, (height, width) in {"a": (24, 40), "b": (33, 20), "c": (40, 24)}.items():
+        for z, noise in (("2", 0), ("5", 99), ("10", 0)):
+            pixels = np.random.default_rng(0).integers(0, noise + 1, (height, width)).astype(np.uint8)
+            pixels[:, width // 2 :] = 0
+            tifffile.imwrite(Path(data.source) / f"train/{name}/{z}.tif", pixels)
+        cv2.imwrite(str(Path(data.source) / f"train/{name}.png"), np.zeros((height, width), np.uint8))
+    _, patches = _tiles(data, tmp_path / "t.h5", stride=8, keep_empty=1.0, min_std=5)
+    assert sorted(set(patches[patches.image_id == "a"].x)) == [0, 8, 16]
+    assert set(patches.z) == {0}
+
+
+@pytest.mark.parametrize("scale", [0.5, 0.7])
+def test_overlapping_classes_below_scale_1(competition: Competition, tmp_path: Path, scale: float) -> None:
+    """Each class is scaled by itself; the truth stays whole, and the ceiling is the Dice of both classes together."""
+    data = competition(
+        "masks", task="multilabel", classes=["a", "b"], train_masks=None, ignore=None, train_rle="train.csv",
+        class_column="class", test_images=None, sample_submission=None,
+    )  # fmt: skip
+    planes, rows = {}, []
+    for name, size in {"a": (24, 40), "b": (33, 20), "c": (40, 24)}.items():
+        masks = np.zeros((2, *size), np.uint8)
+        masks[0, 4:16, 4:12], masks[1, 8:20, 6:19] = 1, 1
+        planes[name] = np.moveaxis(masks, 0, -1)
+        rows += [(name, label, rle.encode(mask)) for label, mask in zip("ab", masks, strict=True)]
+    pd.DataFrame(rows, columns=["id", "class", "rle"]).to_csv(Path(data.source) / "train.csv", index=False)
+    tiled = _write(data, tmp_path / "t.h5", scale=scale)
+    store = PixelStore(tmp_path / "t.h5")
+    for name, truth in planes.items():
+        size, working = truth.shape[:2], store.shape(name)[1:]
+        assert working == working_size(*size, scale)
+        labels = store.read_labels(name, 0, (0, 0, *working))
+        assert labels.shape == (*working, 2)
+        assert labels.sum((0, 1)) == pytest.approx(truth.sum((0, 1)) * scale**2, rel=0.25)
+        np.testing.assert_array_equal(store.read_truth(name, 0), truth)
+        maps = np.moveaxis(labels, -1, 0).astype(np.float32)
+        found = enlarge(maps, (0, 0), (0, size[0]), (0, size[1]), size, working) >= 0.5
+        common = (found & (np.moveaxis(truth, -1, 0) == 1)).sum()
+        assert tiled.ceilings[name] == pytest.approx(2 * common / (found.sum() + truth.sum()))
+        assert 0.8 < tiled.ceilings[name] <= 1
+    for row in tiled.patches.itertuples():
+        labels = store.read_labels(row.image_id, row.z, (row.y, row.x, 16, 16))
+        for k, share in enumerate((row.positive_a, row.positive_b)):
+            assert share == pytest.approx((labels[..., k] == 1).mean())
 
 
 @pytest.mark.parametrize(

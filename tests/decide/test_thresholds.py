@@ -6,6 +6,7 @@ from tessera.decide.decision import EVERYWHERE, Decision
 from tessera.decide.search import Search, simplex
 from tessera.decide.thresholds import offer_strata, score_curves
 from tessera.metrics.counts import FScore
+from tessera.tasks import Multilabel
 
 
 def _rows(*strata: str) -> pd.DataFrame:
@@ -48,4 +49,13 @@ def test_curves_are_the_scores_at_every_threshold(memory_evidence: type, average
         for threshold in (1, 50, 128, 255):
             decision = Decision({"a": 0.5, "b": 0.5}, {EVERYWHERE: [threshold]}, 0)
             expected = search.score.of(search.count(decision, np.array(rows)))
-            assert curves[name][threshold - 1] == pytest.approx(expected)
+            assert curves[name][0][threshold - 1] == pytest.approx(expected)
+
+
+def test_each_class_has_its_curve(memory_evidence: type) -> None:
+    """The first class is found at every threshold up to 200, the second up to 50; their mean is the score."""
+    labels = np.ones((2, 5, 6, 2), np.uint8)
+    evidence = memory_evidence({"m": np.full((2, 2, 5, 6), [[[200]], [[50]]], np.uint8)}, labels)
+    evidence.task = Multilabel(["a", "b"])
+    curves = score_curves(Search(evidence, simplex(1, 1), False, [0], FScore("pooled", 1.0)), {"weights": {"m": 1.0}})
+    assert curves == {EVERYWHERE: [[1.0] * 200 + [0.0] * 55, [1.0] * 50 + [0.0] * 205]}

@@ -1,3 +1,4 @@
+import base64
 import re
 from functools import partial
 from pathlib import Path
@@ -9,11 +10,12 @@ import pytest
 
 from tessera.data.parts import summarize
 from tessera.data.pixels import PixelStore, create_image
+from tessera.decide.decision import Decision
 from tessera.decide.evidence import Evidence, oof_rows
 from tessera.decide.honest import evaluate
 from tessera.decide.search import Search, simplex
 from tessera.decide.thresholds import score_curves
-from tessera.deliver.plots import BEST, LONG_SIDE, WORST, gallery, picture
+from tessera.deliver.plots import BEST, LONG_SIDE, WORST, gallery, picture, threshold_curves
 from tessera.deliver.report import build_page, summarize_strata
 from tessera.errors import InputError
 from tessera.metrics.counts import FScore, f_score
@@ -78,14 +80,16 @@ class Run:
         search = Search(self.evidence, simplex(2, 0.5), True, [0, 4], FScore("pooled", 1.0))
         ensemble = evaluate(search, None, 100, 0)
         return {
-            "score": {"metric": "dice", "average": "pooled", "empty": 1.0, "name": "F0.5"},
+            "classes": ["vessel"], "score": {"metric": "dice", "average": "pooled", "empty": 1.0, "name": "F0.5"},
             "notes": ["a <note>"], "ensemble": ensemble, "models": dict.fromkeys(MODELS, ensemble),
             "selected_on_validation": [], "curves": score_curves(search, ensemble["decision"]),
             "rows": self.evidence.rows.to_dict("list"),
         }  # fmt: skip
 
     def page(self, scores: dict) -> str:
-        history = pd.DataFrame({"epoch": [1, 2, 3], "loss": [0.9, 0.5, 0.4], "score": [None, None, 0.7]})
+        history = pd.DataFrame(
+            {"epoch": [1, 2, 3], "lr": [1e-3, 5e-4, 0], "loss": [0.9, 0.5, 0.4], "score": [None, None, 0.7]}
+        )
         return build_page(
             "sample: vessel",
             scores,
@@ -155,6 +159,25 @@ def test_a_missing_score_is_a_dash_with_its_reason(tmp_path: Path) -> None:
     assert f"difference – {reason}" in text
     assert text.count(f"– {reason} –") == len(MODELS) + 1  # the table: score, reason, no interval
     assert "0.0000" not in text
+
+
+@pytest.mark.parametrize("strata", [[], ["kidney", "liver"]])
+@pytest.mark.parametrize("classes", [["vessel"], ["bowel", "stomach", "liver_2"]])
+def test_every_class_has_a_line_with_its_own_threshold(classes: list[str], strata: list[str]) -> None:
+    """Where there are strata, a panel with a line each."""
+    rng = np.random.default_rng(0)
+    names = ["*", *strata]
+    curves = {name: rng.random((len(classes), 255)).tolist() for name in names}
+    thresholds = {name: [100 + 10 * n + c for c in range(len(classes))] for n, name in enumerate(names)}
+    address = threshold_curves(curves, Decision({"m": 1.0}, thresholds, 0), classes)
+    words = re.findall(r"<text[^>]*>([^<]*)</text>", base64.b64decode(address.partition(",")[2]).decode())
+    for n, name in enumerate(names):
+        for c, one in enumerate(classes):
+            label = name if name != "*" else "all rows" if strata or len(classes) == 1 else one
+            assert f"{label}: {100 + 10 * n + c}" in words
+    assert words.count("score") == (len(classes) if strata else 1)
+    if strata and len(classes) > 1:
+        assert set(classes) <= set(words)
 
 
 def test_the_page_says_which_score_it_is(page: str) -> None:

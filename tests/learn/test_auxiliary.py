@@ -10,7 +10,7 @@ import torch
 from tessera.learn.checkpoints import load_checkpoint, save_checkpoint
 from tessera.learn.losses.build import build_loss
 from tessera.learn.losses.empty import empty
-from tessera.learn.networks import build_network
+from tessera.learn.networks.build import build_network
 from tessera.params.loss import Auxiliary, Loss
 
 # Three windows of two classes: each class holds a pixel, only an ignored one, or nothing; the last has no valid pixel.

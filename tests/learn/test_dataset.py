@@ -10,11 +10,16 @@ from torch.utils.data import DataLoader
 from tessera.data.boxes import BOX
 from tessera.data.pixels import PixelStore
 from tessera.data.stacks import Stack
-from tessera.learn.augmentations import build_augmentation
-from tessera.learn.dataset import Shape, Windows, covered, draw_epoch, windows_of
-from tessera.params.model import Augment
+from tessera.learn.augmentations.build import build_augmentation
+from tessera.learn.dataset import Shape, Windows, covered, windows_of
+from tessera.params.augment import Augment
+from tessera.params.model import Model
+from tessera.tasks import Binary
 
-AUGMENT = Augment(scale=0.2, rotate=20, brightness=0.2)
+MODEL = Model(
+    decoder="Unet", encoder="resnet18", size=32, slices=3, epochs=1, batch=1, lr=1, loss={"bce": 1},
+    augment={"scale": 0.2, "rotate": 20, "brightness": 0.2},
+)  # fmt: skip
 PATCH = 32
 
 
@@ -37,7 +42,7 @@ MANY = _patches(("large", 0, 0, 0), ("large", 3, 58, 88), ("large", 2, 30, 40), 
 
 
 def _windows(store: PixelStore, patches: pd.DataFrame = MANY, augment: bool = True, **changes: object) -> Windows:
-    augmentation = build_augmentation(AUGMENT) if augment else None
+    augmentation = build_augmentation(MODEL, 2, Binary(["a"])) if augment else None
     return Windows(
         store, patches, PATCH, **{"shape": Shape(32, Stack(3)), "augmentation": augmentation, "seed": 5} | changes
     )
@@ -131,6 +136,25 @@ def test_a_margin_is_changed_with_the_window_and_cut_off(store: PixelStore, plac
     assert (box.y0, box.x1) == (max(near.y0 - 10, 0), min(near.x1 + 10, 120))
 
 
+@pytest.mark.parametrize("margin", [0, 8])
+def test_a_margin_removes_what_a_rotation_mirrors_in(pixel_store: Callable[..., PixelStore], margin: int) -> None:
+    """Of a slope, a turned window is a slope as well; what is mirrored in from beyond a border bends it."""
+    slope = np.arange(90, dtype=np.uint8)[:, None] + np.arange(120, dtype=np.uint8)
+    windows = _windows(
+        pixel_store({"a": slope[None, ..., None]}), _patches(("a", 0, 30, 40)), shape=Shape(32, Stack(1), margin=margin),
+        augmentation=build_augmentation(
+            MODEL.model_copy(update={"augment": Augment(flip=False, rot90=False, rotate=45)}), 1, Binary(["a"])
+        ),
+    )  # fmt: skip
+    places = np.stack([*(axis.ravel() for axis in np.mgrid[:32, :32]), np.ones(32 * 32)], 1)
+    bends = []
+    for index in range(60):
+        seen = windows[index][0].numpy().ravel().astype(float)
+        slopes = np.linalg.lstsq(places, seen, rcond=None)[0]
+        bends.append(np.abs(places @ slopes - seen).max())
+    assert (max(bends) < 2) if margin else (max(bends) > 6)
+
+
 @pytest.mark.parametrize("name", ["flat", "tiny"])
 def test_an_image_smaller_than_the_window_is_mirrored_and_ignored_there(store: PixelStore, name: str) -> None:
     _, height, width = store.shape(name)
@@ -188,40 +212,6 @@ def test_no_training_window_reads_beyond_what_it_is_said_to_cover(
                 low, high = found[index, ::2], found[index, 1::2]
                 low[:], high[:] = np.minimum(low, (y, x)), np.maximum(high, (y + height, x + width))
     assert found.tolist() == boxes[["y0", "y1", "x0", "x1"]].to_numpy().tolist()
-
-
-# Which patches an epoch draws
-
-POSITIVE = np.array([True] * 10 + [False] * 90)
-
-
-@pytest.mark.parametrize("share", [0.0, 0.25, 0.7, 1.0])
-@pytest.mark.parametrize("count", [8, 40, 100, 300])
-def test_an_epoch_has_the_share_of_positives_and_repeats_as_little_as_possible(share: float, count: int) -> None:
-    drawn = draw_epoch(POSITIVE, count, share, seed=0, epoch=0)
-    assert len(drawn) == count
-    assert len(set(drawn)) == count, "a patch that comes again is another item, changed in another way"
-    drawn %= 100
-    assert POSITIVE[drawn].sum() == round(count * share)
-    times = np.bincount(drawn, minlength=100)
-    for kind in (POSITIVE, ~POSITIVE):
-        assert times[kind].max() - times[kind].min() <= 1
-
-
-def test_without_a_share_every_patch_comes_once() -> None:
-    assert sorted(draw_epoch(POSITIVE, None, None, 0, 0)) == list(range(100))
-
-
-@pytest.mark.parametrize("positive", [np.ones(7, bool), np.zeros(7, bool)])
-def test_patches_of_one_kind_are_all_there_is_to_draw(positive: np.ndarray) -> None:
-    assert sorted(draw_epoch(positive, 7, 0.5, 0, 0)) == list(range(7))
-
-
-def test_seed_and_epoch_alone_decide_the_draw() -> None:
-    first = draw_epoch(POSITIVE, 40, 0.5, seed=1, epoch=2)
-    np.testing.assert_array_equal(first, draw_epoch(POSITIVE, 40, 0.5, seed=1, epoch=2))
-    for seed, epoch in ((1, 3), (2, 2), (2, 1)):
-        assert not np.array_equal(first, draw_epoch(POSITIVE, 40, 0.5, seed, epoch))
 
 
 def test_loader_processes_read_what_their_parent_reads(store: PixelStore) -> None:

@@ -7,9 +7,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tessera.data.parts import whole_images
 from tessera.data.pixels import PixelStore
 from tessera.data.stacks import Stack
+from tessera.errors import InputError
 from tessera.learn.dataset import Shape, Windows, covered
+from tessera.learn.placing import Placed, place_scored, place_training
+from tessera.params.model import Model
 
 DEPTH = 6
 
@@ -41,6 +45,35 @@ def test_labels_of_slices_move_with_the_stack(store: PixelStore) -> None:
     shape = Shape(32, Stack(3), shift=2)
     assert _drawn(store, "s", 3, shape) == {(z - 1, z, min(z + 1, 5), z % 2) for z in range(1, 6)}
     assert {middle for _, middle, _, _ in _drawn(store, "s", 0, shape)} == {0, 1, 2}
+
+
+def test_labels_of_slices_stay_within_the_depths(store: PixelStore) -> None:
+    shape = Shape(32, Stack(3, depths=(2, 5)), shift=9)
+    assert _drawn(store, "s", 3, shape) == {(max(z - 1, 2), z, min(z + 1, 4), z % 2) for z in (2, 3, 4)}
+
+
+def test_patches_outside_the_depths_do_not_train(store: PixelStore, model: Callable[..., Model]) -> None:
+    rows = [(name, z, 16, 16, 1.0, 0.5) for name, depth in (("s", DEPTH), ("v", 1)) for z in range(depth)]
+    candidates = pd.DataFrame(rows, columns=["image_id", "z", "y", "x", "valid_fraction", "positive_fraction"])
+    manifest = pd.DataFrame({"image_id": ["s", "v"], "height": 64, "width": 64, "depth": DEPTH}).assign(
+        group="", stratum="", domain=""
+    )
+    parts = whole_images(manifest).assign(fold=1)
+
+    def placed(**changes: object) -> Placed:
+        return place_training(candidates, 32, model(**changes), store, manifest, parts, 0, 0)
+
+    assert placed().patches.z.tolist() == [0, 1, 2, 3, 4, 5, 0]
+    patches, windows, kept = placed(depths=[2, 4])
+    assert patches[kept].z.tolist() == [2, 3, 0]
+    assert windows.z0.tolist() == [2, 3, 0] and kept.all()
+    candidates = candidates[candidates.image_id == "s"]
+    with pytest.raises(InputError, match=r"held-out fold has no slice within depths \(9, 12\)"):
+        place_scored(parts[parts.image_id == "s"], Shape(32, Stack(depths=(9, 12))), store)
+    scored = place_scored(parts, Shape(64, Stack(depths=(2, 4))), store)
+    assert scored[["image_id", "z"]].to_numpy().tolist() == [["s", 2], ["s", 3], ["v", 0]]
+    with pytest.raises(InputError, match=r"no candidate patch lies within depths \(9, 12\)"):
+        placed(depths=[9, 12])
 
 
 def test_one_label_stays_while_the_stack_moves(store: PixelStore) -> None:

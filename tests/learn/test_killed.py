@@ -64,7 +64,7 @@ def train(pixel_store: Callable[..., PixelStore], model: Callable[..., Model], t
     held_out = pd.DataFrame([("b", 0, 1, 0, 64, 0, 64)], columns=BOX)
     section = model(
         decoder="FPN", arguments=SMALL, epochs=EPOCHS, ema=0.9, clip=1.0, keep="mean_of_best", keep_epochs=2,
-        loss={"bce": 1.0, "dice": 1.0}, augment={"rotate": 15},
+        loss={"bce": 1.0, "dice": 1.0}, augment={"rotate": 15}, mix={"mixup": 0.4, "cutmix": 0.4},
     )  # fmt: skip
 
     def fit(name: str, clock: Clock | None = None, workers: int = 0) -> Run:

@@ -7,21 +7,22 @@ import torch
 
 from tessera.data.pixels import PixelStore
 from tessera.data.stacks import Stack
-from tessera.learn.augmentations import build_augmentation
+from tessera.learn.augmentations.build import build_augmentation
 from tessera.learn.dataset import Shape, Windows
 from tessera.learn.loading import Loader
-from tessera.params.model import Augment
+from tessera.params.model import Model
 from tessera.tasks import Binary
 
 ORDER = np.array([3, 1, 4, 1, 5, 9, 2])
 
 
 @pytest.fixture
-def items(pixel_store: Callable[..., PixelStore]) -> Windows:
+def items(pixel_store: Callable[..., PixelStore], model: Callable[..., Model]) -> Windows:
     rng = np.random.default_rng(0)
     store = pixel_store({"a": rng.integers(0, 256, (1, 64, 64, 1), np.uint8)})
     patches = pd.DataFrame([("a", 0, 0, 0), ("a", 0, 16, 16), ("a", 0, 32, 32)], columns=["image_id", "z", "y", "x"])
-    return Windows(store, patches, 32, Shape(32, Stack(1)), build_augmentation(Augment()), seed=1)
+    augmentation = build_augmentation(model(), 1, Binary(["a"]))
+    return Windows(store, patches, 32, Shape(32, Stack(1)), augmentation, seed=1)
 
 
 @pytest.mark.parametrize("workers", [0, 2])

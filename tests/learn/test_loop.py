@@ -10,9 +10,11 @@ from tessera.errors import InputError
 from tessera.learn.ema import Ema
 from tessera.learn.loop import Batch, Setup, train_epoch
 from tessera.learn.losses.build import build_loss
+from tessera.learn.mixing import build_mixing
 from tessera.learn.run import Run
 from tessera.learn.sums import Step, Sums
 from tessera.params.loss import Loss
+from tessera.params.mix import Mix
 
 CPU = torch.device("cpu")
 N = 6  # images of a batch
@@ -50,7 +52,7 @@ def _batches(count: int = 1) -> list[Batch]:
 
 def _train(run: Run, batches: list[Batch], after_step: Callable[[], None] = lambda: None) -> tuple[dict, list[str]]:
     notes: list[str] = []
-    setup = Setup(build_loss(Loss(bce=1.0)), CPU, "none", None, notes.append)
+    setup = Setup(build_loss(Loss(bce=1.0)), build_mixing(Mix()), 0, CPU, "none", None, notes.append)
     return train_epoch(run, batches, setup, after_step), notes
 
 
@@ -93,6 +95,16 @@ def test_the_smaller_micro_batches_are_remembered() -> None:
 def test_one_image_that_does_not_fit_is_an_error() -> None:
     with pytest.raises(InputError, match="does not hold the training of one image: lower size"):
         _train(_run(Network(room=0)), _batches())
+
+
+def test_micro_batches_keep_the_images_that_the_network_needs_at_once() -> None:
+    notes: list[str] = []
+    setup = Setup(build_loss(Loss(bce=1.0)), build_mixing(Mix()), 0, CPU, "none", None, notes.append, least_batch=2)
+    small, smaller = _run(Network(room=2)), _run(Network(room=1))
+    train_epoch(small, _batches(), setup, lambda: None)
+    assert small.network.seen == [6, 3, 2, 2, 2]
+    with pytest.raises(InputError, match="does not hold the training of 2 images, which it needs at once"):
+        train_epoch(smaller, _batches(), setup, lambda: None)
 
 
 def test_no_other_error_is_caught() -> None:

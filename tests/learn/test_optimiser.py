@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from tessera.learn.networks import Segmenter, build_network
+from tessera.learn.networks.build import Segmenter, build_network
 from tessera.learn.optimiser import build_optimiser, set_training
 from tessera.learn.schedules import build_schedule
 from tessera.params.model import Model

@@ -207,7 +207,25 @@ def test_an_epoch_has_the_same_samples_and_each_window_is_scored_once(
 def test_a_batch_that_cannot_be_divided_is_refused(train: Callable) -> None:
     with pytest.raises(InputError, match=r"batch of 3 windows, in 1 micro-batches, cannot be divided evenly among 2"):
         launched(lambda: train("two", batch=3))
-    assert part_of_batches(np.arange(7), 3, 2).tolist() == list(range(7))  # alone, all is as it was
+    with pytest.raises(InputError, match="batch of 2 windows.* with at least 2 each"):
+        launched(lambda: train("two", batch=2, mix={"mixup": 1.0}))
+    assert part_of_batches(np.arange(7), 3, 2, 5).tolist() == list(range(7))  # alone, all is as it was
+
+
+def test_ranks_mix_in_ways_of_their_own(
+    train: Callable, with_groups: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def draws() -> list[float]:
+        drawn = []
+        monkeypatch.setattr(
+            training, "build_mixing", lambda mix: lambda *batch: (drawn.append(batch[3].random()), *batch)[1:4]
+        )
+        train(f"of-{ranks.count()}", loss={"bce": 1.0})
+        return drawn
+
+    alone, (first, second) = draws(), in_two(tmp_path, draws)
+    assert first == alone
+    assert len(set(first + second)) == 2 * EPOCHS * STEPS
 
 
 def living(processes: list[int]) -> list[int]:

@@ -15,6 +15,7 @@ from tessera.errors import InputError
 from tessera.learn.losses.build import LOSSES
 from tessera.learn.progress import Clock
 from tessera.learn.run import Run
+from tessera.learn.sampling import draw_epoch
 from tessera.learn.training import Training
 from tessera.machine import Machine
 from tessera.params.model import Model
@@ -40,6 +41,10 @@ def fit(store: PixelStore, model: Model, state: Path, amp: str = "none", compile
     return Training(model, Binary(["a"]), amp, Machine(CPU, compile=compile)).fit(
         store, patches, held_out, 32, 1, state, Clock("tiny", model.epochs)
     )
+
+
+def same(one: Run, other: Run) -> bool:
+    return all(map(torch.equal, one.network.state_dict().values(), other.network.state_dict().values()))
 
 
 @pytest.mark.parametrize("amp", ["none", "bf16", "fp16"])
@@ -132,3 +137,37 @@ def test_compiling_changes_no_name_of_a_weight(
     for one, other in ((run.network, plain.network), (run.ema.network, plain.ema.network)):
         assert all(map(torch.equal, one.state_dict().values(), other.state_dict().values()))
         assert one.state_dict().keys() == other.state_dict().keys()
+
+
+def test_windows_are_mixed_where_the_params_say_so(store: PixelStore, model: Callable, tmp_path: Path) -> None:
+    mixes = ({}, {}, {"cutmix": 1.0}, {"copy_positive": 1.0})
+    plain, again, *mixed = (fit(store, model(mix=mix), tmp_path / f"{n}.pt") for n, mix in enumerate(mixes))
+    assert same(plain, again)
+    assert not any(same(plain, run) for run in mixed)
+    assert not same(*mixed)
+
+
+def test_a_transform_that_cannot_be_is_refused_before_the_first_step(
+    store: PixelStore, model: Callable, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match="HueSaturationValue cannot change .* 1 channel.*grayscale"):
+        fit(store, model(augment=[{"name": "HueSaturationValue"}]), tmp_path / "state.pt")
+
+
+def test_an_epoch_draws_what_the_params_balance(
+    store: PixelStore, model: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The lone patch of a group comes as often as the eight of the other."""
+    drawn = []
+    monkeypatch.setattr(
+        "tessera.learn.training.draw_epoch", lambda *given: (drawn.append(draw_epoch(*given)), drawn[-1])[1]
+    )
+    patches = pd.DataFrame(
+        [("a", 0, y, x) for y in (0, 16, 32) for x in (0, 16, 32)], columns=["image_id", "z", "y", "x"]
+    )
+    patches = patches.assign(positive_fraction=[0.3] * 9, group=["alone"] + ["others"] * 8)
+    section = model(epochs=2, patches=8, balance="group")
+    held_out = pd.DataFrame([("b", 0, 1, 0, 64, 0, 64)], columns=BOX)
+    training = Training(section, Binary(["a"]), "none", Machine(CPU))
+    training.fit(store, patches, held_out, 32, 1, tmp_path / "state.pt", Clock("tiny", 2))
+    assert [int((items % 9 == 0).sum()) for items in drawn] == [4, 4]

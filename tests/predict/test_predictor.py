@@ -17,7 +17,7 @@ from tessera.params.predict import Predict
 from tessera.predict.predictor import Predictor
 from tessera.predict.views import VIEWS
 from tessera.predict.write import write_predictions
-from tessera.tasks import Binary
+from tessera.tasks import Binary, build_task
 
 SIZES = {"small": (1, 20, 33), "exact": (2, 64, 32), "odd": (3, 71, 50)}
 
@@ -42,11 +42,16 @@ class Scaled(nn.Module):
         return windows.float() / 128 - 1
 
 
-class Swapped(Binary):
-    """Two paired classes that change places when an image is mirrored."""
+class Handed(nn.Module):
+    """Says left or right by which way round its two channels rise: equivariant, left and right changing places in a
+    mirror image."""
 
-    def permutation(self, view: str) -> list[int]:
-        return [1, 0] if view == "flip_h" else [0, 1]
+    def forward(self, windows: torch.Tensor) -> torch.Tensor:
+        one, two = (
+            [values.roll(-1, axis) - values.roll(1, axis) for axis in (1, 2)] for values in windows.float().unbind(1)
+        )
+        turn = (one[0] * two[1] - one[1] * two[0]) / 5000
+        return torch.stack([turn, -turn], 1)
 
 
 @pytest.fixture
@@ -86,17 +91,38 @@ def test_the_networks_are_averaged(store: PixelStore, model: Callable[..., Model
     np.testing.assert_allclose(both, (one + two) / 2, atol=1.01)
 
 
-def test_paired_channels_swap_where_the_task_says_so(store: PixelStore, model: Callable[..., Model]) -> None:
-    predictor = _predictor([Pointwise(2, classes=2)], model(), Swapped(["left", "right"]))
-    maps = next(predictor.slices(store, "odd", 0, 1))
-    np.testing.assert_allclose(maps["flip_h"].astype(int), maps["identity"][::-1], atol=1)
-    np.testing.assert_allclose(maps["flip_v"].astype(int), maps["identity"], atol=1)
+def test_paired_channels_swap_in_mirror_images(store: PixelStore, model: Callable[..., Model]) -> None:
+    task = build_task("multilabel", ["left", "right"], [["left", "right"]])
+    maps = next(_predictor([Pointwise(2, classes=2)], model(), task).slices(store, "odd", 0, 1))
+    for view, swaps in (("flip_h", True), ("flip_v", True), ("rot180", False)):
+        expected = maps["identity"][::-1] if swaps else maps["identity"]
+        np.testing.assert_allclose(maps[view].astype(int), expected, atol=1)
+
+
+@pytest.mark.parametrize("name", SIZES)
+def test_an_equivariant_network_of_pairs_gives_the_same_map_under_every_view(
+    store: PixelStore, model: Callable[..., Model], name: str
+) -> None:
+    task = build_task("multilabel", ["left", "right"], [["left", "right"]])
+    maps = next(_predictor([Handed()], model(), task).slices(store, name, 0, 1))
+    assert np.abs(maps["identity"][0].astype(int) - maps["identity"][1]).mean() > 20
+    for view in VIEWS:
+        np.testing.assert_allclose(maps[view].astype(int), maps["identity"], atol=1)
 
 
 def test_a_slice_is_the_same_whatever_range_it_is_asked_in(store: PixelStore, model: Callable[..., Model]) -> None:
     predictor = _predictor([Pointwise(6)], model(slices=3))
     whole = list(predictor.slices(store, "odd", 0, 3))
     np.testing.assert_array_equal(next(predictor.slices(store, "odd", 2, 3))["identity"], whole[2]["identity"])
+
+
+def test_slices_outside_the_depths_are_empty_and_not_read(store: PixelStore, model: Callable[..., Model]) -> None:
+    network = Pointwise(6)
+    found = list(_predictor([network], model(slices=3, depths=[1, 9])).slices(store, "odd", 0, 3, (3, 4, 20, 30)))
+    assert all((maps == 0).all() and maps.shape == (1, 20, 30) for maps in found[0].values())
+    stack = store.read_stack("odd", [1, 1, 2], (3, 4, 20, 30)).transpose(2, 0, 1)  # slice 0 is not read beside 1
+    direct = network(torch.from_numpy(stack)[None]).sigmoid()[0].detach().numpy() * 255
+    np.testing.assert_allclose(found[1]["identity"], direct, atol=1)
 
 
 def test_one_label_is_the_mean_over_the_centres(store: PixelStore, model: Callable[..., Model]) -> None:

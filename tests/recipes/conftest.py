@@ -4,7 +4,6 @@ A test module says which one: RECIPE, its name; SMALL, by section, the keys shru
 `write_competition(source)`, which writes such raw files.
 """
 
-import importlib
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -14,6 +13,7 @@ import pandas as pd
 import pytest
 import yaml
 from closure import ROOT
+from repository import inside, run_stage
 
 from tessera import paths
 from tessera.data.manifest import read_manifest
@@ -56,12 +56,9 @@ def _prepare(
     source.mkdir(parents=True)
     module.write_competition(source)
     change(source)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        patch.setenv("TESSERA_THREADS", "1")
-        Path("params.yaml").write_text(yaml.safe_dump(values))
+    with inside(folder, values):
         for stage in ("ingest", "tile", "fold"):
-            importlib.import_module(f"stages.{stage}").main()
+            run_stage(stage)
         return Prepared(
             load_params(), read_manifest(paths.MANIFEST).set_index("image_id"),
             pd.read_csv(paths.SAMPLE_SUBMISSION, dtype=str, keep_default_na=False), PixelStore(paths.TILES.absolute()),

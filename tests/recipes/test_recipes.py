@@ -5,7 +5,7 @@ from closure import ROOT
 
 from tessera.deliver.dialects.build import build_dialect
 from tessera.learn.losses.build import build_loss
-from tessera.learn.networks import build_network
+from tessera.learn.networks.build import build_network
 from tessera.params.load import load_params
 
 RECIPES = sorted((ROOT / "recipes").glob("*.yaml"))

@@ -1,6 +1,6 @@
 """recipes/uwmadison.yaml on generated data of the competition's shape: three classes from images to a submission."""
 
-import importlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 import yaml
 from closure import ROOT
+from repository import inside, run_stages
 
 from tessera import paths, rle
 from tessera.data.manifest import read_manifest
@@ -67,30 +68,21 @@ def shrink(params: dict) -> dict:
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, np.ndarray]]:
     folder = tmp_path_factory.mktemp("uwmadison")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        patch.setenv("TESSERA_DEVICE", "cpu")
+    params = shrink(yaml.safe_load((ROOT / "recipes/uwmadison.yaml").read_text()))
+    with inside(folder, params):
         truth = write_competition()
-        params = shrink(yaml.safe_load((ROOT / "recipes/uwmadison.yaml").read_text()))
-        Path("params.yaml").write_text(yaml.safe_dump(params))
-        for stage in ("ingest", "tile", "fold"):
-            importlib.import_module(f"stages.{stage}").main()
-        for fold in params["fold"]["run"]:
-            for stage in ("train", "oof"):
-                importlib.import_module(f"stages.{stage}").main("unet_25d", fold)
-        importlib.import_module("stages.predict").main("unet_25d")
-        for stage in ("tune", "submit", "report"):
-            importlib.import_module(f"stages.{stage}").main()
+        run_stages(params)
     return folder, truth
 
 
 @pytest.fixture
-def inside(finished: tuple, monkeypatch: pytest.MonkeyPatch) -> dict[str, np.ndarray]:
-    monkeypatch.chdir(finished[0])
-    return finished[1]
+def truth(finished: tuple) -> Iterator[dict[str, np.ndarray]]:
+    folder, truth = finished
+    with inside(folder):
+        yield truth
 
 
-def test_the_manifest_reads_case_day_and_slices_from_the_names(inside: dict) -> None:
+def test_the_manifest_reads_case_day_and_slices_from_the_names(truth: dict) -> None:
     manifest = read_manifest(paths.MANIFEST).set_index("image_id")
     assert sorted(manifest.index[manifest.subset == "test"]) == ["case7_day0", "case7_day20", "case8_day0"]
     row = manifest.loc["case3_day20"]
@@ -98,14 +90,14 @@ def test_the_manifest_reads_case_day_and_slices_from_the_names(inside: dict) -> 
     assert row.slices == "slice_0001/slice_0002/slice_0003"
 
 
-def test_every_class_is_stored_as_it_was_said(inside: dict) -> None:
+def test_every_class_is_stored_as_it_was_said(truth: dict) -> None:
     with h5py.File(paths.TILES) as file:
-        for row_id, planes in inside.items():
+        for row_id, planes in truth.items():
             name, number = row_id.split("_slice_")
             np.testing.assert_array_equal(np.moveaxis(file[name]["labels"][int(number) - 1], -1, 0), planes)
 
 
-def test_patches_know_the_share_of_every_class(inside: dict) -> None:
+def test_patches_know_the_share_of_every_class(truth: dict) -> None:
     patches = pd.read_parquet(paths.PATCHES)
     shares = [f"positive_{name}" for name in CLASSES]
     assert list(patches.columns[-3:]) == shares
@@ -114,14 +106,14 @@ def test_patches_know_the_share_of_every_class(inside: dict) -> None:
     assert first.positive_fraction == (22 * 24 + 12 * 12 - 10 * 10) / 1024
 
 
-def test_no_case_is_in_two_folds(inside: dict) -> None:
+def test_no_case_is_in_two_folds(truth: dict) -> None:
     folds = pd.read_csv(paths.FOLDS)
     cases = folds.image_id.str.split("_").str[0]
     assert folds.groupby(cases).fold.nunique().max() == 1
     assert set(folds.fold) == {0, 1, 2}
 
 
-def test_the_submission_has_a_row_a_class_in_the_asked_order(inside: dict) -> None:
+def test_the_submission_has_a_row_a_class_in_the_asked_order(truth: dict) -> None:
     wanted, found = pd.read_csv(SOURCE / "sample_submission.csv"), pd.read_csv(paths.SUBMISSION)
     pd.testing.assert_frame_equal(found[["id", "class"]], wanted[["id", "class"]])
     assert list(found.columns) == ["id", "class", "predicted"]

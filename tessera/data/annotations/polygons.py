@@ -4,15 +4,16 @@ Vertices are pixel centres, x before y; what OpenCV's `fillPoly` fills is inside
 """
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
 
 from tessera.data.annotations.files import label_file, misplaced_files, row_id, row_ids
+from tessera.data.annotations.filled import Area, Filled
 from tessera.data.annotations.geometry import members, read_member, read_ring
-from tessera.data.annotations.planes import empty_planes, meaning_of, paint
+from tessera.data.annotations.planes import LabelSlice, empty_planes, meaning_of, spans
 from tessera.data.layout import Item
 from tessera.errors import InputError, collected
 
@@ -27,26 +28,27 @@ class PolygonFiles:
         """Reads the lines of a .jsonl; what is wrong with them goes to `problems`. Raises InputError: unreadable."""
         self.data, self.source = data, Path(data.source)
         self.in_lines = "{image_id}" not in data.train_polygons
-        self.per_slice = self.in_lines or "{slice}" in data.train_polygons
         self.records = _read_lines(self.source / data.train_polygons, data.id, problems) if self.in_lines else {}
 
-    def read(self, image_id: str, slice_name: str, shape: tuple[int, int]) -> np.ndarray:
-        """Planes (K, H, W). Raises InputError naming file and polygon: no JSON, unknown class, wrong geometry."""
-        place, document = self._document(image_id, slice_name)
-        canvases, problems = {}, []
-        with collected(problems, f"{place}: "):
-            for number, member in enumerate(members(document), 1):
-                with collected(problems, f"{place} polygon {number}: "):
-                    name, polygons = read_member(member)
-                    canvas = canvases.setdefault(meaning_of(name, self.data), np.zeros(shape, np.uint8))
-                    for polygon in polygons:
-                        cv2.fillPoly(canvas, [read_ring(ring, shape) for ring in polygon], 1)
-        if problems:
-            raise InputError(*problems)
-        planes = empty_planes(self.data, shape)
-        for meaning, canvas in canvases.items():
-            paint(planes, canvas, meaning, self.data.classes)
-        return planes
+    def bands(self, asked: LabelSlice, rows: int) -> Iterator[np.ndarray]:
+        """Planes (K, h, W) of `rows` rows. Besides the vertices, only polygons that reach into a band are held filled.
+
+        Raises InputError naming file and polygon, before the first band: no JSON, unknown class, wrong geometry.
+        """
+        waiting = sorted(self._areas(asked), key=lambda area: area.top, reverse=True)
+        filled: list[Filled] = []
+        for y0, y1 in spans(asked.shape[0], rows):
+            while waiting and waiting[-1].top < y1:
+                filled.append(waiting.pop().fill(asked.shape))
+            planes = empty_planes(len(self.data.classes), (y1 - y0, asked.shape[1]))
+            for area in filled:
+                area.paint(planes, y0, self.data.classes)
+            filled = [area for area in filled if area.top + len(area.mask) > y1]
+            yield planes
+
+    def shared(self, asked: LabelSlice) -> bool:
+        """Whether all slices of the volume have this label."""
+        return not self.in_lines and "{slice}" not in self.data.train_polygons
 
     def strangers(self, items: list[Item]) -> list[str]:
         """A problem for every file or line without an image or slice."""
@@ -54,6 +56,19 @@ class PolygonFiles:
             return misplaced_files(self.source, self.data.train_polygons, items, "polygon file")
         known = row_ids(items)
         return [f"{place}: id {name!r} has no image" for name, (place, _) in self.records.items() if name not in known]
+
+    def _areas(self, asked: LabelSlice) -> list[Area]:
+        place, document = self._document(asked.image_id, asked.name)
+        areas, problems = [], []
+        with collected(problems, f"{place}: "):
+            for number, member in enumerate(members(document), 1):
+                with collected(problems, f"{place} polygon {number}: "):
+                    name, polygons = read_member(member)
+                    meaning = meaning_of(name, self.data)
+                    areas += [Area(meaning, [read_ring(ring, asked.shape) for ring in rings]) for rings in polygons]
+        if problems:
+            raise InputError(*problems)
+        return areas
 
     def _document(self, image_id: str, slice_name: str) -> tuple[str, object]:
         """(place, JSON) of an image or slice. Raises InputError."""

@@ -1,12 +1,13 @@
 """Labels as RLE rows of a csv: one an image or slice, one a class, or several that are united."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tessera.data.annotations.files import row_id, row_ids
-from tessera.data.annotations.planes import BACKGROUND, empty_planes, meaning_of, paint
+from tessera.data.annotations.planes import BACKGROUND, LabelSlice, empty_planes, meaning_of, paint, spans
 from tessera.data.layout import Item
 from tessera.errors import InputError, collected
 from tessera.labels import RleForm, read_rle_table
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
 class RleRows:
     """The rows of `data.train_rle`. A class without a row is empty where the image has other rows."""
 
-    per_slice = True
-
     def __init__(self, data: "Data", problems: list[str]):
         """Reads the csv; second rows and unknown classes go to `problems`. Raises InputError: not such a csv."""
         self.data = data
@@ -29,18 +28,28 @@ class RleRows:
         problems += self.table.repeated(data.rle_rows == "several")
         self.meanings = self._meanings(problems)
 
-    def read(self, image_id: str, slice_name: str, shape: tuple[int, int]) -> np.ndarray:
-        """Planes (K, H, W). Raises InputError naming file, line and id of each wrong row."""
-        name = row_id(image_id, slice_name)
+    def bands(self, asked: LabelSlice, rows: int) -> Iterator[np.ndarray]:
+        """Planes (K, h, W) of `rows` rows, of which no more than the runs is held.
+
+        Raises InputError naming file, line and id of each wrong row, before the first band.
+        """
+        name, masks, problems = row_id(asked.image_id, asked.name), [], []
         if name not in self.table.rows:
             raise InputError(f"{self.table.path}: no row for id {name!r}")
-        planes, problems = empty_planes(self.data, shape), []
         for row in self.table.rows[name]:
             with collected(problems):
-                paint(planes, self.table.decode(row, shape), self.meanings[row.class_name], self.data.classes)
+                masks.append((self.table.read_runs(row, asked.shape), self.meanings[row.class_name]))
         if problems:
             raise InputError(*problems)
-        return planes
+        for y0, y1 in spans(asked.shape[0], rows):
+            planes = empty_planes(len(self.data.classes), (y1 - y0, asked.shape[1]))
+            for runs, meaning in masks:
+                paint(planes, runs.rows(y0, y1), meaning, self.data.classes)
+            yield planes
+
+    def shared(self, asked: LabelSlice) -> bool:
+        """Whether all slices of the volume have this label: each has rows of its own."""
+        return False
 
     def strangers(self, items: list[Item]) -> list[str]:
         """A problem for every row without an image or slice."""

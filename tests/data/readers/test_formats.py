@@ -5,8 +5,8 @@ import cv2
 import numpy as np
 import pytest
 import tifffile
+from reading import read_image
 
-from tessera.data.images import read_image, read_mask
 from tessera.errors import InputError
 
 RNG = np.random.default_rng(0)
@@ -73,12 +73,6 @@ def test_tiffs_of_separate_planes_become_channels_last(tmp_path: Path, how: str,
     np.testing.assert_array_equal(read_image(tmp_path / "c.tif", "all"), planes.transpose(1, 2, 0))
 
 
-def test_a_volume_in_one_file_is_refused(tmp_path: Path) -> None:
-    tifffile.imwrite(tmp_path / "v.tif", RNG.integers(0, 256, (6, 40, 30), np.uint8), photometric="minisblack")
-    with pytest.raises(InputError, match=r"v\.tif.*a file a slice"):
-        read_image(tmp_path / "v.tif", "all")
-
-
 def test_more_channels_than_colour_need_all(tmp_path: Path) -> None:
     np.save(tmp_path / "m.npy", np.zeros((4, 5, 7), np.uint8))
     assert read_image(tmp_path / "m.npy", "all").shape == (4, 5, 7)
@@ -118,14 +112,3 @@ def test_a_damaged_file_is_named(tmp_path: Path, kind: str, damage: str) -> None
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"gone\.png: cannot be opened"):
         read_image(tmp_path / "gone.png", "grey")
-
-
-@pytest.mark.parametrize("pixels", [GREY8, np.repeat(GREY8[..., None], 3, 2), GREY16], ids=["grey", "rgb", "16-bit"])
-def test_a_mask_is_one_plane_of_its_own_values(tmp_path: Path, pixels: np.ndarray) -> None:
-    found = read_mask(_write(tmp_path / "mask.png", pixels))
-    np.testing.assert_array_equal(found, pixels if pixels.ndim == 2 else pixels[..., 0])
-
-
-def test_a_mask_in_colours_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"mask\.png: a mask must be grey"):
-        read_mask(_write(tmp_path / "mask.png", RGB8))

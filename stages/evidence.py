@@ -1,0 +1,15 @@
+"""What the stages after the predictions decide on, check and show: out-of-fold predictions beside their truth."""
+
+from tessera import paths
+from tessera.data.manifest import read_manifest
+from tessera.data.parts import read_folds
+from tessera.data.pixels import PixelStore
+from tessera.decide.evidence import Evidence, oof_rows
+from tessera.tasks import Binary
+
+
+def oof_evidence(models: list[str], folds: list[int], views: list[str], task: Binary) -> Evidence:
+    """The rows of all parts of the declared folds, with the declared models' out-of-fold predictions."""
+    rows = oof_rows(read_folds(paths.FOLDS), read_manifest(paths.MANIFEST, "train"), folds)
+    stores = {model: {fold: paths.oof(model, fold) for fold in folds} for model in models}
+    return Evidence(rows, stores, views, PixelStore(paths.TILES), task)

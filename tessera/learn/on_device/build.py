@@ -1,0 +1,114 @@
+"""The changes that `augment` names, made of batches on a device."""
+
+import inspect
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from tessera.learn.on_device.blur import GaussianBlur
+from tessera.learn.on_device.change import Change, NotOnDeviceError
+from tessera.learn.on_device.coarse import Downscale
+from tessera.learn.on_device.dropout import CoarseDropout
+from tessera.learn.on_device.hue import HueSaturationValue
+from tessera.learn.on_device.light import RandomBrightnessContrast, RandomGamma
+from tessera.learn.on_device.noise import GaussNoise
+from tessera.learn.on_device.pixels import send
+from tessera.learn.on_device.slices import SliceDropout, SliceJitter
+from tessera.learn.on_device.stain import StainJitter
+from tessera.learn.on_device.turns import TURNS, Turn, draw_turn
+from tessera.learn.on_device.warps import Affine, Elastic, Warp
+
+CHANGES: dict[str, type[Change | Warp]] = {
+    kind.__name__: kind
+    for kind in (
+        Affine, CoarseDropout, Downscale, Elastic, GaussianBlur, GaussNoise, HueSaturationValue, RandomBrightnessContrast,
+        RandomGamma, SliceDropout, SliceJitter, StainJitter,
+    )
+}  # fmt: skip
+ALWAYS = {"RandomRotate90", "D4", "SquareSymmetry"}  # whose p is 1 by default; of others 0.5
+
+Entry = dict[str, object]  # {name, its arguments, p}
+
+
+class Step(NamedTuple):
+    """Something that happens to a window with probability p: one of these changes."""
+
+    p: float
+    numbers: list[int]  # of the changes
+    weights: list[float]
+
+
+class Changes:
+    """The changes of a model's windows: turns first, which cost nothing, then the others in their order."""
+
+    def __init__(self, entries: Sequence[Entry], slices: int):
+        """slices: of a stack. Raises NotOnDeviceError naming a transform that this path does not have."""
+        entries = [{"p": 1.0 if entry["name"] in ALWAYS else 0.5} | entry for entry in entries]
+        others = [entry["name"] not in TURNS for entry in entries]
+        first = others.index(True) if True in others else len(entries)
+        self.turns, self.changes, self.steps = entries[:first], [], []
+        for entry in entries[first:]:
+            leaves = entry["transforms"] if entry["name"] == "OneOf" else [entry]
+            numbers = [self._add(leaf, slices) for leaf in leaves]
+            weights = np.array([leaf.get("p", 0.5) for leaf in leaves])
+            self.steps.append(Step(entry["p"], numbers, weights / weights.sum()))
+
+    def turn(self, random: np.random.Generator) -> Turn:
+        """The orientation of a window."""
+        return draw_turn(self.turns, random)
+
+    def apply(
+        self, windows: torch.Tensor, labels: torch.Tensor, randoms: Sequence[np.random.Generator]
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Windows (B, C, H, W) and labels (B, K, H, W), uint8, each changed as its own random numbers say."""
+        chosen, drawn = self._draw(randoms)
+        rows = [np.column_stack(pair) for pair in zip(chosen, drawn, strict=True) if len(pair[0])]
+        if not rows:
+            return windows, labels
+        sent = send(np.concatenate([row.reshape(-1) for row in rows], dtype=np.float32), windows.device)
+        parts = iter(sent.split([row.size for row in rows]))
+        for change, which in zip(self.changes, chosen, strict=True):
+            if which:
+                part = next(parts).view(len(which), -1)
+                index = slice(None) if len(which) == len(windows) else part[:, 0].long()
+                _change(change, windows, labels, index, part[:, 1:])
+        return windows, labels
+
+    def _draw(self, randoms: Sequence[np.random.Generator]) -> tuple[list[list[int]], list[list[np.ndarray]]]:
+        """Of each change, the numbers of the windows that it happens to, and what it draws for them."""
+        chosen, drawn = ([[] for _ in self.changes] for _ in range(2))
+        for window, random in enumerate(randoms):
+            for step in self.steps:
+                if random.random() < step.p:
+                    number = step.numbers[0] if len(step.numbers) == 1 else random.choice(step.numbers, p=step.weights)
+                    chosen[number].append(window)
+                    drawn[number].append(self.changes[number].draw(random))
+        return chosen, drawn
+
+    def _add(self, entry: Entry, slices: int) -> int:
+        if isinstance(entry, str):
+            raise NotOnDeviceError(f"cannot make one of several lists, as {entry}")
+        name, arguments = entry["name"], {key: value for key, value in entry.items() if key not in ("name", "p")}
+        if name in TURNS:
+            raise NotOnDeviceError(f"cannot make {name} after another change, only before all others")
+        if name not in CHANGES:
+            raise NotOnDeviceError(f"has no {name}; it has {', '.join([*TURNS, *CHANGES, 'OneOf'])}")
+        known = inspect.signature(CHANGES[name]).parameters
+        if strange := arguments.keys() - known:
+            raise NotOnDeviceError(f"has no {', '.join(sorted(strange))} of {name}")
+        try:
+            self.changes.append(CHANGES[name](**arguments | ({"slices": slices} if "slices" in known else {})))
+        except NotOnDeviceError as error:
+            raise NotOnDeviceError(f"cannot make {name} {error}") from None
+        return len(self.changes) - 1
+
+
+def _change(
+    change: Change | Warp, windows: torch.Tensor, labels: torch.Tensor, index: slice | torch.Tensor, drawn: torch.Tensor
+) -> None:
+    if isinstance(change, Warp):
+        windows[index], labels[index] = change.move(windows[index], labels[index], drawn)
+    else:
+        windows[index] = change.apply(windows[index], drawn)

@@ -1,0 +1,113 @@
+"""Pixels and labels in the memory of a device, and windows of them."""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import torch
+
+from tessera.data.pixels import AXES, PixelStore
+from tessera.data.stacks import reflect
+from tessera.learn.dataset import Place, Windows
+from tessera.learn.on_device.turns import Turn
+from tessera.tasks import IGNORE
+
+BLOCK = 2**28  # bytes that are sent at once
+NOWHERE = -(2**60)  # the address of rows and columns whose labels are ignored: negative whatever is added
+
+
+class DevicePixels:
+    """Pixels and labels of some images on a device. order: class k of a mirror image is class order[k] of the image."""
+
+    def __init__(self, store: PixelStore, images: Iterable[str], order: Sequence[int], device: torch.device):
+        arrays = {name: store.in_plane("xy").arrays(name) for name in images}
+        self.order, self.device = order, device
+        self._pixels, self._labels = (
+            Flat({name: pair[which] for name, pair in arrays.items()}, device) for which in (0, 1)
+        )
+
+    def read(self, items: Windows, places: Sequence[Place], turns: Sequence[Turn]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Windows (B, S·C, h, w) and labels (B, K, h, w), uint8, as the file has them at `places`, then turned."""
+        lines, counted = zip(*(_lines(items, places, axis) for axis in (0, 1)), strict=True)
+        labelled = [np.where(counts, line, -1) for line, counts in zip(lines, counted, strict=True)]
+        orders = [self.order if turn.mirrors else range(len(self.order)) for turn in turns]
+        channels = [range(self._pixels.channels(place)) for place in places]
+        addresses = [
+            *self._pixels.addresses(places, [place.slices for place in places], lines, channels, turns),
+            *self._labels.addresses(places, [[place.z] for place in places], labelled, orders, turns),
+        ]
+        sent = send(np.concatenate(addresses, axis=1), self.device)
+        parts = sent.split([part.shape[1] for part in addresses], dim=1)
+        return self._pixels.gather(*parts[:3]), self._labels.gather(*parts[3:])
+
+
+class Flat:
+    """Arrays (Z, H, W) or (Z, H, W, channels) by image, uint8, one after the other in a flat tensor."""
+
+    def __init__(self, arrays: dict[str, np.ndarray], device: torch.device):
+        self._shapes = {name: array.shape for name, array in arrays.items()}
+        self._starts = dict(zip(arrays, np.cumsum([0, *(array.size for array in arrays.values())]), strict=False))
+        self._bytes = torch.empty(sum(array.size for array in arrays.values()), dtype=torch.uint8, device=device)
+        for name, array in arrays.items():
+            flat = array.reshape(-1)
+            for start in range(0, flat.size, BLOCK):
+                block = torch.from_numpy(flat[start : start + BLOCK].copy())
+                self._bytes[self._starts[name] + start :][: len(block)] = block
+
+    def channels(self, place: Place) -> int:
+        """Of the image."""
+        return int(np.prod(self._shapes[place.image_id][3:]))
+
+    def addresses(
+        self,
+        places: Sequence[Place],
+        depths: Sequence[Sequence[int]],
+        lines: Sequence[np.ndarray],
+        channels: Sequence[Sequence[int]],
+        turns: Sequence[Turn],
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """What pixel (b, n, i, j) is the sum of: (B, h) of i, (B, w) of j and (B, depths·channels) of n.
+
+        lines: the rows and the columns of each window in its plane, (B, h) and (B, w); those below 0 are ignored.
+        """
+        steps = np.array([self._steps(place) for place in places])
+        rows, columns = (np.where(line < 0, NOWHERE, line * steps[:, axis, None]) for axis, line in enumerate(lines, 1))
+        swapped, up, left = np.array(turns, bool).T[..., None]
+        down, across = np.where(swapped, columns, rows), np.where(swapped, rows, columns)
+        down, across = np.where(up, down[:, ::-1], down), np.where(left, across[:, ::-1], across)
+        first = [
+            [self._starts[place.image_id] + z * step + channel for z in of_depth for channel in of_channel]
+            for place, step, of_depth, of_channel in zip(places, steps[:, 0], depths, channels, strict=True)
+        ]
+        return down, across, np.array(first)
+
+    def gather(self, down: torch.Tensor, across: torch.Tensor, first: torch.Tensor) -> torch.Tensor:
+        """What stands at `addresses`, (B, n, h, w); IGNORE where an address is negative."""
+        places = down[:, :, None] + across[:, None, :]
+        ignored, places = places < 0, places.clamp(min=0)
+        found = [self._bytes[places + start[:, None, None]] for start in first.T]
+        return torch.stack(found, 1).masked_fill_(ignored[:, None], IGNORE)
+
+    def _steps(self, place: Place) -> list[int]:
+        """Bytes from one slice, row and column of the plane to the next."""
+        _, height, width, *channels = self._shapes[place.image_id]
+        last = int(np.prod(channels))
+        steps = height * width * last, width * last, last
+        return [steps[axis] for axis in AXES[place.plane]]
+
+
+def send(array: np.ndarray, device: torch.device) -> torch.Tensor:
+    """The array on the device; a GPU goes on with its work meanwhile."""
+    tensor = torch.from_numpy(array)
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
+
+
+def _lines(items: Windows, places: Sequence[Place], axis: int) -> tuple[np.ndarray, np.ndarray]:
+    """The rows (axis 0) or columns (1) of the plane that windows show, and whether labels count there: both (B, n)."""
+    size, edge = items.shape.span, items.edge
+    start = np.array([place.start[axis] for place in places])[:, None]
+    side = np.array([items.stores[place.plane].shape(place.image_id)[1 + axis] for place in places])[:, None]
+    first, last = np.maximum(start - edge, 0), np.minimum(start + size + edge, side)  # what is read of the image
+    wanted = start - edge + np.arange(size + 2 * edge)
+    lines = first + reflect(wanted - first, last - first - 1)
+    begin, end = np.array([place.counted[axis] for place in places]).T[..., None]
+    return lines, (wanted == lines) & (wanted >= begin) & (wanted < end)

@@ -1,0 +1,162 @@
+from collections.abc import Callable
+from contextlib import nullcontext
+
+import numpy as np
+import pytest
+import torch
+
+from tessera.data.pixels import PixelStore
+from tessera.errors import InputError
+from tessera.learn.networks.build import DECODERS, Segmenter, build_network
+from tessera.params.encoders import least_batch
+from tessera.params.model import Model
+from tessera.params.predict import Predict
+from tessera.predict.predictor import Predictor
+from tessera.tasks import Binary
+
+Build = Callable[..., Model]
+RESNET = "tu-test_resnet.r160_in1k"
+SWIN = "tu-swin_tiny_patch4_window7_224"
+
+
+def _imagine(section: Model, channels: int = 3) -> torch.nn.Module:
+    """The network without its numbers: what is built of it, and what it makes of a window's shape, costs little."""
+    with torch.device("meta"):
+        return build_network(section, channels, 1, pretrained=False)
+
+
+def _shapes(network: torch.nn.Module, *shape: int) -> tuple[int, ...]:
+    return tuple(network(torch.empty(shape, dtype=torch.uint8, device="meta")).shape)
+
+
+# What it is
+
+
+@pytest.mark.parametrize("decoder", ["Unet", "FPN", "FpnAsppUnet"])
+@pytest.mark.parametrize(("channels", "slices"), [(1, 1), (1, 5), (3, 1), (3, 3)])
+def test_logits_have_a_plane_a_class_at_the_windows_size(
+    model: Build, decoder: str, channels: int, slices: int
+) -> None:
+    network = build_network(model(decoder=decoder, slices=slices, arguments={}), channels, 2, pretrained=False).eval()
+    windows = torch.randint(0, 256, (2, channels * slices, 32, 96), dtype=torch.uint8)
+    with torch.inference_mode():
+        assert network(windows).shape == (2, 2, 32, 96)
+
+
+def test_pixels_are_normalised_the_same_in_every_slice() -> None:
+    segmenter = Segmenter(torch.nn.Identity(), (0.5, 0.4), (0.2, 0.1), slices=2)
+    windows = torch.randint(0, 256, (1, 4, 3, 3), dtype=torch.uint8)
+    expected = (windows / 255 - torch.tensor([0.5, 0.4, 0.5, 0.4]).view(1, 4, 1, 1)) / torch.tensor(
+        [0.2, 0.1, 0.2, 0.1]
+    ).view(1, 4, 1, 1)
+    torch.testing.assert_close(segmenter(windows), expected)
+    assert segmenter.state_dict() == {}  # the numbers are in the recipe, not in the weights
+
+
+# Every decoder, and the arguments that make encoders run
+
+
+@pytest.mark.parametrize("decoder", DECODERS)
+def test_every_decoder_trains_on_as_few_images_as_params_let_it(model: Build, decoder: str) -> None:
+    least = least_batch(decoder)
+    encoder = "tu-vit_tiny_patch16_224" if decoder == "DPT" else RESNET
+    network = _imagine(model(decoder=decoder, encoder=encoder, arguments={}, batch=least, size=128)).train()
+    assert _shapes(network, least, 3, 128, 128) == (least, 1, 128, 128)
+    assert isinstance(network.network.encoder, torch.nn.Module)
+    if least > 1:
+        with pytest.raises(ValueError, match="more than 1 value per channel"):
+            _shapes(network, 1, 3, 128, 128)
+        with pytest.raises(ValueError, match=f"at least 2 with decoder {decoder}"):
+            model(decoder=decoder, batch=2, accumulate=2, size=128)
+
+
+@pytest.mark.parametrize(
+    ("decoder", "encoder"),
+    [
+        ("Unet", SWIN), ("UPerNet", SWIN), ("Segformer", SWIN), ("FpnAsppUnet", SWIN), ("DPT", SWIN),
+        ("FPN", "tu-swinv2_tiny_window8_256"), ("FPN", "tu-swin_s3_tiny_224"), ("FPN", "tu-swinv2_cr_tiny_224"),
+        ("DPT", "tu-vit_small_patch16_224"), ("DPT", "tu-deit3_small_patch16_224"),
+        ("FpnAsppUnet", "tu-convnext_atto"), ("FpnAsppUnet", "vgg11"), ("DeepLabV3Plus", "tu-convnext_atto"),
+    ],
+)  # fmt: skip
+def test_one_network_takes_windows_of_several_sizes(model: Build, decoder: str, encoder: str) -> None:
+    section = model(decoder=decoder, encoder=encoder, arguments={}, size=64)
+    assert (section.one_size, section.multiple) == (False, 32)
+    network = _imagine(section).eval()
+    for height, width in ((64, 64), (96, 160)):
+        assert _shapes(network, 1, 3, height, width) == (1, 1, height, width)
+
+
+@pytest.mark.parametrize(
+    ("decoder", "encoder"),
+    [
+        ("Unet", "tu-maxvit_nano_rw_256"), ("FPN", "tu-coatnet_0_rw_224"), ("FPN", "tu-maxxvitv2_nano_rw_256"),
+        ("FPN", "tu-gcvit_xxtiny"), ("FPN", "tu-hiera_tiny_224"), ("FPN", "tu-botnet26t_256"),
+        ("DPT", "tu-beit_base_patch16_224"), ("DPT", "tu-vit_relpos_small_patch16_224"),
+    ],
+)  # fmt: skip
+def test_an_encoder_of_one_size_is_built_for_the_training_window(model: Build, decoder: str, encoder: str) -> None:
+    section = model(decoder=decoder, encoder=encoder, arguments={}, size=192)
+    assert (section.one_size, section.multiple) == (True, 192)
+    network = _imagine(section).eval()
+    assert _shapes(network, 1, 3, 192, 192) == (1, 1, 192, 192)
+    with pytest.raises((AssertionError, RuntimeError)):
+        _shapes(network, 1, 3, 224, 224)
+
+
+def test_an_encoder_of_one_size_predicts_smaller_and_larger_images(
+    model: Build, pixel_store: Callable[..., PixelStore]
+) -> None:
+    section = model(encoder="tu-coatnet_pico_rw_224", size=64)
+    random = np.random.default_rng(0)
+    store = pixel_store({f"{side}": random.integers(0, 256, (1, side, 70, 1), np.uint8) for side in (40, 100)})
+    network = build_network(section, 1, 1, pretrained=False).eval()
+    predict = Predict(window=64, overlap=0.25, views=["identity"])
+    predictor = Predictor([network], section, predict, Binary(["a"]), torch.device("cpu"), nullcontext)
+    for side in (40, 100):
+        (maps,) = predictor.slices(store, f"{side}", 0, 1)
+        assert maps["identity"].shape == (1, side, 70)
+
+
+def test_what_params_say_wins(model: Build) -> None:
+    swin = model(encoder=SWIN, arguments={"strict_img_size": True, "img_size": 64}, size=64)
+    assert (swin.one_size, swin.multiple) == (True, 64)
+    with pytest.raises(AssertionError, match="doesn't match model"):
+        _shapes(_imagine(swin).eval(), 1, 3, 96, 96)
+    assert model(arguments={"img_size": 32}).network_arguments == {"img_size": 32}
+    with pytest.raises(ValueError, match="arguments.img_size must be size, which is 32"):
+        model(arguments={"img_size": 64})
+
+
+# What cannot be built
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"decoder": "Unet3"}, ["decoder 'Unet3' is not known; there are DeepLabV3, DeepLabV3Plus, DPT, FPN"]),
+        ({"encoder": "resnet35"}, ["Unet × encoder resnet35 cannot be built"]),
+        ({"encoder": "tu-resnet35"}, ["Unet × encoder tu-resnet35 cannot be built"]),
+        ({"arguments": {"decoder_chanels": [8]}}, ["decoder_chanels"]),
+        ({"arguments": {"decoder_channels": [8, 8]}}, [f"Unet × encoder {RESNET} cannot be built"]),
+        ({"decoder": "DPT", "encoder": "resnet18"}, ["DPT × encoder resnet18", "take an encoder of timm (tu-…)"]),
+        ({"decoder": "DPT", "encoder": "tu-vit_small_patch14_dinov2"}, ["patches of 14 px", "8, 16 or 32"]),
+        ({"decoder": "Unet", "encoder": "tu-vit_small_patch16_224"}, ["goes with decoder DPT alone"]),
+        ({"decoder": "DeepLabV3Plus", "encoder": SWIN}, [f"DeepLabV3Plus × encoder {SWIN}", "take Unet, FPN, UPerNet"]),
+        ({"decoder": "PAN", "encoder": "tu-maxvit_nano_rw_256", "size": 128}, ["PAN × encoder tu-maxvit", "convolutional encoder"]),
+        ({"decoder": "UnetPlusPlus", "encoder": "mit_b0"}, ["UnetPlusPlus × encoder mit_b0", "take Unet, FPN"]),
+        ({"decoder": "Linknet", "encoder": "mit_b0"}, ["Linknet × encoder mit_b0", "or another encoder"]),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_built_is_named_with_a_way_out(model: Build, changes: dict, said: list[str]) -> None:
+    with pytest.raises(InputError) as error:
+        build_network(model(**{"arguments": {}} | changes), 3, 1, pretrained=False)
+    for part in said:
+        assert part in str(error.value)
+
+
+def test_a_network_above_the_budget_is_refused(model: Build) -> None:
+    section = model(encoder="resnet18", arguments={})
+    assert _imagine(section.model_copy(update={"params_max": 14_328_209}))
+    with pytest.raises(InputError, match=r"resnet18 has 14,328,209 parameters, params_max allows 14,328,208"):
+        _imagine(section.model_copy(update={"params_max": 14_328_208}))

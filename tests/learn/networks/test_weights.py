@@ -1,0 +1,214 @@
+import hashlib
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import segmentation_models_pytorch as smp
+import timm
+import torch
+from safetensors.torch import save_file
+
+from tessera.errors import InputError
+from tessera.learn.networks import build
+from tessera.learn.networks.build import build_network
+from tessera.learn.networks.weights import load_encoder, read_weights, widen, without_head
+from tessera.params.model import Model
+
+Build = Callable[..., Model]
+RESNET = "tu-test_resnet.r160_in1k"
+
+
+# Weights from a local file
+
+
+@pytest.fixture(scope="module")
+def resnet(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, torch.Tensor]]:
+    """A file with the random weights of an RGB resnet18, and its own classifier."""
+    torch.manual_seed(0)
+    state = smp.encoders.get_encoder("resnet18", weights=None).state_dict()
+    path = tmp_path_factory.mktemp("weights") / "resnet18.safetensors"
+    save_file(state | {"fc.weight": torch.zeros(10, 512), "fc.bias": torch.zeros(10)}, path)
+    return path, state
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, torch.Tensor]]:
+    """A file as timm publishes them."""
+    state = timm.create_model("test_resnet.r160_in1k").state_dict()
+    path = tmp_path_factory.mktemp("published") / "model.safetensors"
+    save_file(state, path)
+    return path, state
+
+
+def _encoder(channels: int) -> torch.nn.Module:
+    torch.manual_seed(1)
+    return smp.encoders.get_encoder("resnet18", in_channels=channels, weights=None)
+
+
+@pytest.mark.parametrize("kind", ["safetensors", "pt"])
+def test_a_local_file_becomes_the_encoder(resnet: tuple, model: Build, tmp_path: Path, kind: str) -> None:
+    path, state = resnet
+    if kind == "pt":
+        path = tmp_path / "resnet18.pt"
+        torch.save(state, path)
+    section = model(encoder="resnet18", weights=str(path))
+    loaded = build_network(section, 3, 1, pretrained=True).network.encoder.state_dict()
+    assert set(loaded) == set(state)
+    assert all(torch.equal(loaded[name], tensor) for name, tensor in state.items())
+    untouched = build_network(section, 3, 1, pretrained=False).network.encoder.state_dict()
+    assert not torch.equal(untouched["conv1.weight"], state["conv1.weight"])
+
+
+@pytest.mark.parametrize("channels", [1, 9])
+def test_where_smp_is_exact_it_makes_the_same_of_the_weights(resnet: tuple, channels: int) -> None:
+    path, state = resnet
+    loaded = _encoder(channels)
+    load_encoder(loaded, without_head(read_weights(path)), "resnet18")
+    reference = _encoder(3)
+    reference.load_state_dict(dict(state))
+    reference.set_in_channels(channels, pretrained=True)
+    for name, tensor in reference.state_dict().items():
+        torch.testing.assert_close(loaded.state_dict()[name], tensor, msg=name)
+
+
+@pytest.fixture
+def hub(resnet: tuple, published: tuple, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hub with the weights of two encoders."""
+    monkeypatch.setattr("segmentation_models_pytorch.encoders.hf_hub_download", lambda *_, **__: str(resnet[0]))
+    monkeypatch.setattr("timm.models._builder.load_state_dict_from_hf", lambda *_, **__: dict(published[1]))
+
+
+@pytest.mark.parametrize("slices", [1, 3, 5, 7, 9])
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("source", ["imagenet", "file"])
+@pytest.mark.parametrize(("encoder", "stem"), [("resnet18", "conv1"), (RESNET, "model.conv1.0")])
+@pytest.mark.usefixtures("hub")
+def test_a_stack_of_equal_slices_is_answered_as_the_rgb_image(
+    resnet: tuple, published: tuple, model: Build, encoder: str, stem: str, source: str, channels: int, slices: int
+) -> None:
+    path, state = resnet if encoder == "resnet18" else published
+    section = model(encoder=encoder, weights="imagenet" if source == "imagenet" else str(path), slices=slices)
+    first = build_network(section, channels, 1, pretrained=True).network.encoder.get_submodule(stem)
+    rgb = state[f"{stem.removeprefix('model.')}.weight"]
+    image = torch.randn(2, channels, 16, 16)
+    with torch.inference_mode():
+        given = first(image.repeat(1, slices, 1, 1))
+        wanted = torch.nn.functional.conv2d(image.expand(2, 3, 16, 16), rgb, None, first.stride, first.padding)
+    torch.testing.assert_close(given, wanted, rtol=1e-5, atol=1e-5)
+
+
+def test_three_slices_keep_the_weights_as_they_are() -> None:
+    weight = torch.randn(4, 3, 7, 7)
+    assert torch.equal(widen(weight, 3), weight)
+    assert torch.equal(widen(weight, 5)[:, [0, 3]], weight[:, [0, 0]] / 2)  # red comes twice, blue once
+    assert torch.equal(widen(weight, 5)[:, 2], weight[:, 2])
+
+
+def test_a_file_as_timm_publishes_it_fits_its_encoder(model: Build, published: tuple) -> None:
+    path, state = published
+    loaded = build_network(model(weights=str(path)), 3, 1, pretrained=True).network.encoder.state_dict()
+    assert torch.equal(loaded["model.conv1.0.weight"], state["conv1.0.weight"])
+    assert torch.equal(loaded["model.layer4.0.conv2.weight"], state["layer4.0.conv2.weight"])
+
+
+@pytest.mark.parametrize("lacking", ["layer2", ""])
+def test_a_file_in_which_timm_does_not_find_all_is_refused(
+    model: Build, published: tuple, tmp_path: Path, lacking: str
+) -> None:
+    kept = {name: tensor for name, tensor in published[1].items() if not name.startswith(lacking)}
+    save_file(kept or {"encoder.x": torch.zeros(1)}, tmp_path / "part.safetensors")
+    with pytest.raises(
+        InputError, match=rf"part.safetensors do not fit the encoder: the file lacks model.{lacking or 'conv1'}"
+    ):
+        build_network(model(weights=str(tmp_path / "part.safetensors")), 3, 1, pretrained=True)
+
+
+@pytest.mark.parametrize(
+    "wrap", [lambda s: {"state_dict": {f"module.{n}": t for n, t in s.items()}, "epoch": 3}, lambda s: {"model": s}]
+)
+def test_what_a_trainer_put_around_the_weights_is_taken_off(resnet: tuple, tmp_path: Path, wrap: Callable) -> None:
+    torch.save(wrap(resnet[1]), tmp_path / "last.pth")
+    assert read_weights(tmp_path / "last.pth").keys() == resnet[1].keys()
+
+
+def test_a_swapped_file_is_an_error(resnet: tuple, model: Build) -> None:
+    path, state = resnet
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    section = model(encoder="resnet18", weights={"file": str(path), "sha256": digest})
+    loaded = build_network(section, 3, 1, pretrained=True).network.encoder.state_dict()
+    assert torch.equal(loaded["conv1.weight"], state["conv1.weight"])
+    other = model(encoder="resnet18", weights={"file": str(path), "sha256": "0" * 64})
+    with pytest.raises(InputError, match=f"its sha256 is {digest}, params say 000"):
+        build_network(other, 3, 1, pretrained=True)
+
+
+def test_a_file_that_would_run_code_is_refused(tmp_path: Path) -> None:
+    torch.save({"conv1.weight": tmp_path}, tmp_path / "odd.pt")  # any object but tensors and plain values
+    with pytest.raises(InputError, match=r"odd.pt: cannot be read"):
+        read_weights(tmp_path / "odd.pt")
+
+
+@pytest.mark.parametrize("content", [[torch.zeros(1)], {"epoch": 3}])
+def test_a_file_of_something_else_is_refused(tmp_path: Path, content: object) -> None:
+    torch.save(content, tmp_path / "odd.pt")
+    with pytest.raises(InputError, match=r"odd.pt: holds something else than tensors by name"):
+        read_weights(tmp_path / "odd.pt")
+
+
+def test_a_missing_file_says_what_can_be_given(model: Build) -> None:
+    with pytest.raises(
+        InputError, match=r"weights gone\.safetensors: no such file; give imagenet, a local file, or null"
+    ):
+        build_network(model(weights="gone.safetensors"), 3, 1, pretrained=True)
+
+
+def test_a_missing_file_matters_to_training_alone(model: Build) -> None:
+    build_network(model(weights="gone.safetensors"), 3, 1, pretrained=False)
+
+
+def test_weights_of_another_encoder_do_not_fit(resnet: tuple, model: Build) -> None:
+    with pytest.raises(InputError, match=r"resnet18\.safetensors do not fit the encoder"):
+        build_network(model(encoder="resnet34", weights=str(resnet[0])), 3, 1, pretrained=True)
+
+
+@pytest.mark.parametrize("name", ["damaged.safetensors", "damaged.pt"])
+@pytest.mark.parametrize("content", [b"", b"<html>not found</html>"], ids=["empty", "a web page"])
+def test_a_damaged_file_is_named(tmp_path: Path, name: str, content: bytes) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError, match=name):
+        read_weights(tmp_path / name)
+
+
+# Weights from the hub
+
+
+@pytest.mark.parametrize("offline", [True, False], ids=["told to be offline", "without a network"])
+@pytest.mark.parametrize("encoder", ["resnet18", RESNET])
+def test_offline_the_error_names_three_ways_out(
+    model: Build, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, encoder: str, offline: bool
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError("no network")
+
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", offline)
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    monkeypatch.setattr("time.sleep", lambda seconds: None)  # between the hub's attempts
+    with pytest.raises(InputError, match=f"imagenet weights of {encoder} cannot be had") as error:
+        build_network(model(encoder=encoder, weights="imagenet"), 3, 1, pretrained=True)
+    for way in ("hub's cache", "weights: path/to/", "weights: null"):
+        assert way in str(error.value)
+
+
+def test_predicting_never_asks_the_hub(model: Build, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    original = build.DECODERS["Unet"]
+    monkeypatch.setitem(
+        build.DECODERS,
+        "Unet",
+        lambda *given, **named: asked.append(named["encoder_weights"]) or original(*given, **named),
+    )
+    build_network(model(weights="imagenet"), 3, 1, pretrained=False)
+    assert asked == [None]

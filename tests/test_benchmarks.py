@@ -1,0 +1,20 @@
+"""The benchmarks still run. What they find is measured by hand, on a quiet machine."""
+
+import json
+
+import pytest
+
+from benchmarks import tiling
+
+
+def test_the_tiling_benchmark_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    """With the peers that are installed; it names the others."""
+    tiling.main(quick=True)
+    rows, end = json.JSONDecoder().raw_decode(said := capsys.readouterr().out)
+    notes, measured = said[end:], [row["what"] for row in rows]
+    for peer, module in tiling.PEERS.items():
+        named = any(what.endswith(f"beside {peer}") for what in measured)
+        assert named != (f"{peer}: not installed" in notes), module
+    for task in ("tile", *tiling.LABELLED):
+        assert f"deflate tiles: peak RSS of `{task}` on 2048×2048 RGB, MB" in measured
+    assert {"a random 512×512×3 window", "a random stack of 9 slices of 512×512"} <= set(measured)
