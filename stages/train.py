@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from contextlib import nullcontext
 
 import pandas as pd
 
@@ -33,7 +32,7 @@ def main(model: str, fold: int) -> None:
 
 
 def rank(model: str, fold: int) -> None:
-    with locked(SCRATCH / f"{model}-{fold}.lock") if ranks.first() else nullcontext():
+    with locked(SCRATCH / f"{model}-{fold}.lock"):
         train(model, fold)
 
 
@@ -49,9 +48,7 @@ def train(model: str, fold: int) -> None:
         "licence": licence_of(section),
         "selected_on_validation": section.selected_on_validation,
     }  # fmt: skip
-    key = run_key(said)
-    ranks.refuse_differences(key)
-    scratch = SCRATCH / f"{model}-{fold}-{key}"
+    scratch = SCRATCH / f"{model}-{fold}-{run_key(said)}"
 
     here, task = machine.here(), build_task(params.data.task, params.data.classes, store.flip_pairs)
     training = Training(section, task, params.train.amp, here)

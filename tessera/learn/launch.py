@@ -108,8 +108,8 @@ def _be(place: dict[str, int], meeting: str, said: Connection, function: Callabl
             function(*arguments)
     except (InputError, KeyboardInterrupt, PeerLostError) as error:
         said.send(Ended(type(error), str(error)))
-    except BaseException as error:
-        said.send(Ended(type(error), traceback.format_exc()))
+    except BaseException:
+        said.send(Ended(RuntimeError, traceback.format_exc()))
     else:
         return
     sys.exit(1)

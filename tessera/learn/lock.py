@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tessera.errors import InputError
+from tessera.learn import ranks
 
 
 @contextmanager
@@ -14,10 +15,14 @@ def locked(path: Path) -> Iterator[None]:
     """Holds the lock file `path` for this process; the system lets go of it when the process ends, however it ends.
 
     The file stays: were it deleted, two processes could hold two files of its name. A POSIX lock, because loader
-    processes would inherit the other kind and keep it after their trainer was killed.
+    processes would inherit the other kind and keep it after their trainer was killed. Of several ranks, the first one
+    holds it for all.
 
     Raises InputError when a living process holds it.
     """
+    if not ranks.first():
+        yield
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "a+") as file:
         try:

@@ -58,7 +58,8 @@ class Training:
     ) -> Run:
         """Trains on the patches `train`, scores on `held_out`; a state at `state` is gone on from, at its very step.
 
-        held_out: the fold's parts as boxes in working px. channels: of an image. `clock` is told what happens.
+        held_out: the fold's parts as boxes in working px. channels: of an image. state: a path that says what is trained,
+        the same on all ranks. `clock` is told what happens.
 
         Raises KeyboardInterrupt once it is saved what SIGTERM or SIGINT ended; InputError for a loss that is not
         finite, a state that cannot be saved, a GPU that is too small.
@@ -72,6 +73,7 @@ class Training:
         batch = min(self.model.batch, count)
         steps = count // batch
         run = self._start(channels, steps * self.model.epochs, train)
+        ranks.refuse_differences(str(state))
         if saved := ranks.from_first(lambda: load_state(state, clock.note)):
             run.restore(saved)
         keeper = Keeper(state, self.machine.save_seconds, run.state)

@@ -24,6 +24,7 @@ from tessera.learn.launch import launch as launched
 from tessera.learn.losses.build import LOSSES, build_loss
 from tessera.learn.progress import Clock
 from tessera.learn.ranks import PeerLostError, part_of_batches
+from tessera.learn.record import describe
 from tessera.learn.run import Run
 from tessera.learn.training import Training
 from tessera.machine import Machine
@@ -151,6 +152,14 @@ def test_batch_statistics_are_the_mean_of_the_ranks(train: Callable, tmp_path: P
     assert any(name.endswith("running_var") for name in first["ema"])
     for name in ("network", "ema"):
         assert all(map(torch.equal, first[name].values(), second[name].values()))
+
+
+def test_the_record_says_how_many(train: Callable, tmp_path: Path) -> None:
+    def record() -> dict:
+        return describe({}, train("two", epochs=1, loss={"bce": 1.0}), Clock("tiny", 1), CPU, "workers")[1]
+
+    for said in in_two(tmp_path, record):
+        assert (said["ranks"], said["images"]) == (2, 4 * STEPS)
 
 
 def test_every_term_is_that_of_the_whole_batch(tmp_path: Path) -> None:
@@ -512,10 +521,10 @@ def test_ranks_of_two_machines_train_together(tmp_path: Path, monkeypatch: pytes
         assert [(tmp_path / f"{here}-{rank}").read_text() for rank in everyone] == [str(everyone)] * len(everyone)
 
 
-def test_machines_with_other_files_are_refused() -> None:
+def test_machines_with_other_files_are_refused(train: Callable) -> None:
+    """A state lies at a path that says what is trained."""
     with pytest.raises(InputError, match="do not train the same"):
-        launched(lambda: ranks.refuse_differences(f"key {ranks.rank()}"))
-    launched(lambda: ranks.refuse_differences("key"))
+        launched(lambda: train(f"key-{ranks.rank()}"))
 
 
 def test_the_batch_norm_of_all_ranks_keeps_names_and_activations(monkeypatch: pytest.MonkeyPatch) -> None:
