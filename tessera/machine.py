@@ -3,6 +3,7 @@
 import os
 import platform
 import resource
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from tessera.errors import InputError
@@ -63,6 +64,16 @@ def threads() -> int:
 def workers(on: "torch.device") -> int:
     """How many processes load patches."""
     return _number("TESSERA_WORKERS", 0 if on.type == "cpu" else min(8, os.cpu_count() or 1))
+
+
+def processor() -> str:
+    """The kind of CPU."""
+    try:
+        text = Path("/proc/cpuinfo").read_text()
+    except OSError:
+        text = ""
+    names = [line.partition(":")[2].strip() for line in text.splitlines() if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
 
 
 def peak_memory() -> int:

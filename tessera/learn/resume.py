@@ -25,9 +25,10 @@ class Keeper:
 
     Saving takes at most 1 % of the time: after a save that took a second, the next comes 100 seconds later at the
     soonest. Inside `listening`, SIGTERM and SIGINT save at once and end the training; a second one ends it as it is.
+    path: None: nothing is saved.
     """
 
-    def __init__(self, path: Path, seconds: float, state: Callable[[], dict], now: Callable = time.perf_counter):
+    def __init__(self, path: Path | None, seconds: float, state: Callable[[], dict], now: Callable = time.perf_counter):
         self.path, self.seconds, self.state, self.now = path, seconds, state, now
         self.cost, self.saved = 0.0, now()
         self.asked = False  # to end
@@ -42,7 +43,8 @@ class Keeper:
 
     def save(self) -> None:
         start = self.now()
-        save_state(self.path, self.state())
+        if self.path:
+            save_state(self.path, self.state())
         self.saved = self.now()
         self.cost = self.saved - start
 
