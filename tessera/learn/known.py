@@ -7,9 +7,13 @@ SHOWN = {
     "rates": "schedule of the learning rate",
     "orders": "choice or order of windows",
     "frozen": "choice of what is frozen",
+    "kept": "choice of epochs that are kept",
+    "precision": "precision",
     "loss": "loss of the first two steps",
     "weights": "result of the first two steps",
+    "score": "score",
 }  # what each part of a probe tells, in the order of telling
+MEASURED = {"loss", "weights", "score"}  # whose last bits depend on the kind of CPU and the libraries
 
 
 def unlike_record(record: dict, said: dict) -> str:
@@ -27,7 +31,7 @@ def unlike_probe(then: dict, now: dict) -> str:
     moved = [f"{name} was {was}, is {now['on'][name]}" for name, was in then["on"].items() if was != now["on"][name]]
     if not differ:
         return ""
-    if moved and set(differ) <= {"loss", "weights"}:
+    if moved and set(differ) <= MEASURED:
         return f"cannot be told here, where the last bits may differ ({', '.join(moved)})"
     values = f" ({then['loss']:.7g}, now {now['loss']:.7g})" if differ[0] == "loss" else ""
     return f"another {SHOWN[differ[0]]}{values}"

@@ -1,10 +1,9 @@
 """What a training does in its first steps, in a few numbers: by them it is known again after its code was edited.
 
-Two steps of a few windows, on the CPU, in single precision and one thread, through the code of the training itself:
-windows, augmentation, order, network, loss, optimiser, schedule, EMA. What two steps cannot show is digested as it is
-planned: the order and seed of every epoch, the learning rate of every step, the optimiser's groups, what is frozen when.
-
-Not seen: what runs on a GPU alone, mixed precision, scoring, and which epochs are kept.
+Two steps of a few windows and a score, on the CPU, in single precision and one thread, through the code of the training
+itself: windows, augmentation, network, loss, optimiser, schedule, EMA. What these cannot show is digested as it is planned:
+the order and seed of every epoch, the learning rate of every step, the optimiser's groups, what is frozen when, which
+epochs are kept, what precision is asked for. Not seen: what a GPU alone runs, and going on from a saved step.
 """
 
 import hashlib
@@ -15,10 +14,13 @@ from importlib.metadata import version
 import numpy as np
 import pandas as pd
 import torch
+from torch import nn
 
 from tessera import machine
+from tessera.data.boxes import BOX
 from tessera.data.pixels import PixelStore
 from tessera.learn.optimiser import set_training
+from tessera.learn.precision import autocast
 from tessera.learn.progress import Clock
 from tessera.learn.run import Run
 from tessera.learn.training import Training
@@ -38,10 +40,11 @@ def probe(training: Training, store: PixelStore, train: pd.DataFrame, patch_size
     batch = parts * min(model.batch // model.accumulate, WINDOWS)
     few = training.on_cpu(epochs=1, patches=STEPS * batch, batch=batch, accumulate=parts, freeze=0)
     with _alone():
-        planned = _plan(before, train, channels)
-        run = few.fit(store, train, None, patch_size, channels, None, _Silent("probe", 1))
+        planned = _plan(before, train, channels) | {"precision": _precision(training.amp)}
+        run = few.fit(store, train, _scored(train, patch_size), patch_size, channels, None, _Silent("probe", 1))
+    (row,) = run.history
     return planned | {
-        "loss": run.history[0]["loss"], "weights": _digest(_weights(run)),
+        "loss": row["loss"], "score": row["score"], "weights": _digest(_weights(run)),
         "on": {"cpu": machine.processor()} | {name: version(name) for name in LIBRARIES},
     }  # fmt: skip
 
@@ -75,6 +78,7 @@ def _plan(training: Training, train: pd.DataFrame, channels: int) -> dict[str, s
         for group in run.optimiser.param_groups
     ]
     return {
+        "kept": _digest(_kept(run)),
         "groups": _digest([type(run.optimiser).__name__, groups]),
         "rates": _digest(
             f"{factor(step):.9g}" for factor in dict.fromkeys(run.schedule.lr_lambdas) for step in range(steps)
@@ -88,6 +92,29 @@ def _learning(training: Training, run: Run, epoch: int) -> list[bool]:
     """Of each parameter whether it learns, of each module whether it is in training mode."""
     set_training(run.network, training.model, epoch)
     return [one.requires_grad for one in run.network.parameters()] + [one.training for one in run.network.modules()]
+
+
+def _kept(run: Run) -> Iterator[object]:
+    """What is kept of five made-up epochs, and when training stops."""
+    network = nn.Linear(1, 1)
+    for epoch, score in enumerate((0.1, 0.3, None, 0.2, 0.25), 1):
+        nn.init.constant_(network.weight, epoch)
+        run.kept.offer(epoch, score, network)
+        yield run.kept.exhausted
+    run.kept.finish(network)
+    yield run.kept.numbers, network.weight.item()
+
+
+def _precision(amp: str) -> str:
+    with autocast(torch.device("cpu"), amp):
+        return f"{torch.is_autocast_enabled('cpu')} {torch.get_autocast_dtype('cpu')}"
+
+
+def _scored(train: pd.DataFrame, size: int) -> pd.DataFrame:
+    """The patch with most positives, as a held-out part."""
+    patch = train.loc[train.positive_fraction.idxmax()]
+    box = patch.image_id, patch.z, patch.z + 1, patch.y, patch.y + size, patch.x, patch.x + size
+    return pd.DataFrame([box], columns=BOX)
 
 
 def _weights(run: Run) -> Iterator[np.ndarray]:

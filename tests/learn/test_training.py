@@ -132,3 +132,13 @@ def test_compiling_changes_no_name_of_a_weight(
     for one, other in ((run.network, plain.network), (run.ema.network, plain.ema.network)):
         assert all(map(torch.equal, one.state_dict().values(), other.state_dict().values()))
         assert one.state_dict().keys() == other.state_dict().keys()
+
+
+def test_without_a_held_out_fold_nothing_is_scored_and_without_a_state_nothing_saved(
+    store: PixelStore, model: Callable, tmp_path: Path
+) -> None:
+    patches = pd.DataFrame([("a", 0, 16, 16)] * 4, columns=["image_id", "z", "y", "x"]).assign(positive_fraction=0.3)
+    training = Training(model(), Binary(["a"]), "none", Machine(CPU))
+    run = training.fit(store, patches, None, 32, 1, None, Clock("tiny", 2))
+    assert [row["score"] for row in run.history] == [None, None]
+    assert not list(tmp_path.glob("*.pt"))
