@@ -53,6 +53,9 @@ class _Silent(Clock):
     def note(self, text: str) -> None:
         pass
 
+    def say(self, row: dict) -> None:
+        pass
+
 
 @contextmanager
 def _alone() -> Iterator[None]:
