@@ -1,4 +1,4 @@
-"""predict: the test images, mean over folds."""
+"""predict: the test images, mean over the folds' networks and, if params say so, the one that was trained on all."""
 
 from functools import partial
 
@@ -22,8 +22,9 @@ def main(model: str) -> None:
     task = build_task(params.data.task, params.data.classes, store.flip_pairs)
     manifest = read_manifest(paths.MANIFEST)
     channels = int(manifest.channels.iloc[0])
-    weights = [paths.weights(model, fold) for fold in params.fold.run]
-    for line in paths.undeclared(f"checkpoints/weights/{model}/*", weights):
+    weights = paths.predicting(model, params.fold.run, params.train.full, params.train.full_use)
+    folds = [paths.weights(model, fold) for fold in params.fold.run]
+    for line in paths.undeclared(f"checkpoints/weights/{model}/*", [*folds, *weights]):
         print(line)
     networks = [
         load_checkpoint(path, build_network(section, channels, task.channels, pretrained=False), device)

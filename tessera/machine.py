@@ -4,6 +4,7 @@ for TESSERA_LOADER: either loader draws random changes of windows of its own."""
 import os
 import platform
 import resource
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from tessera.errors import InputError
@@ -88,6 +89,16 @@ def loader() -> str:
     if name not in ("workers", "device", "auto"):
         raise InputError(f"TESSERA_LOADER={name}: workers, device or auto is expected")
     return name
+
+
+def processor() -> str:
+    """The kind of CPU."""
+    try:
+        text = Path("/proc/cpuinfo").read_text()
+    except OSError:
+        text = ""
+    names = [line.partition(":")[2].strip() for line in text.splitlines() if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
 
 
 def peak_memory() -> int:

@@ -18,21 +18,23 @@ SUBMISSION = Path("submissions/submission.csv")
 REPORT = Path("reports/report.html")
 SCRATCH = Path("scratch")  # partial files, all of them: never beside an artefact
 
-
-def weights(model: str, fold: int) -> Path:
-    return Path(f"checkpoints/weights/{model}/fold_{fold}.safetensors")
+FULL = "full"  # instead of a fold: the fit on all of them
 
 
-def record(model: str, fold: int) -> Path:
-    return Path(f"checkpoints/records/{model}/fold_{fold}.json")
+def weights(model: str, fold: int | str) -> Path:
+    return Path(f"checkpoints/weights/{model}/{_fit(fold)}.safetensors")
 
 
-def history(model: str, fold: int) -> Path:
-    return Path(f"checkpoints/histories/{model}/fold_{fold}.csv")
+def record(model: str, fold: int | str) -> Path:
+    return Path(f"checkpoints/records/{model}/{_fit(fold)}.json")
 
 
-def first_batch(model: str, fold: int) -> Path:
-    return Path(f"checkpoints/first_batches/{model}/fold_{fold}.png")
+def history(model: str, fold: int | str) -> Path:
+    return Path(f"checkpoints/histories/{model}/{_fit(fold)}.csv")
+
+
+def first_batch(model: str, fold: int | str) -> Path:
+    return Path(f"checkpoints/first_batches/{model}/{_fit(fold)}.png")
 
 
 def oof(model: str, fold: int) -> Path:
@@ -41,6 +43,14 @@ def oof(model: str, fold: int) -> Path:
 
 def predictions(model: str) -> Path:
     return Path(f"predictions/{model}.h5")
+
+
+def predicting(model: str, folds: list[int], full: list[str], full_use: str) -> list[Path]:
+    """The checkpoints whose mean predicts the test images; full, full_use: of `train:`."""
+    fits = [FULL] if model in full else []
+    if not fits or full_use == "beside":
+        fits = [*folds, *fits]
+    return [weights(model, fit) for fit in fits]
 
 
 @contextmanager
@@ -72,3 +82,7 @@ def undeclared(pattern: str, declared: list[Path]) -> list[str]:
     """One line for files that match the pattern and that params.yaml does not name: left over, and not read."""
     strange = sorted(set(Path().glob(pattern)) - set(declared))
     return [f"left over and not read; remove with: rm {' '.join(map(str, strange))}"] if strange else []
+
+
+def _fit(fold: int | str) -> str:
+    return FULL if fold == FULL else f"fold_{fold}"

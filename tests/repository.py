@@ -95,6 +95,12 @@ class Repository:
     def write_params(self) -> None:
         (self.folder / "params.yaml").write_text(yaml.safe_dump(self.params))
 
+    def edit(self, path: str, old: str, new: str) -> None:
+        """Replaces a text of a file, wherever it stands."""
+        text = (self.folder / path).read_text()
+        assert old in text, f"{path}: no {old!r}"
+        (self.folder / path).write_text(text.replace(old, new))
+
     def commit(self) -> None:
         self.run("git", "add", "-A")
         self.run("git", "-c", "user.name=t", "-c", "user.email=t@t", "commit", "-qm", "state", "--allow-empty")

@@ -13,6 +13,7 @@ from repository import SOURCE, TOY_SAMPLE, Repository, inside, run_stage, run_st
 from tessera import paths
 from tessera.data.sample import write_sample
 from tessera.errors import InputError
+from tessera.learn.checkpoints import digest_of
 from tessera.learn.lock import locked
 
 AFTER = {"tune", "submit", "report"}
@@ -121,6 +122,36 @@ def test_oof_refuses_a_checkpoint_that_saw_the_part(home):
         paths.weights("deep", 1).write_bytes(own)
 
 
+def test_a_network_of_all_folds_predicts_as_params_say_and_never_out_of_fold(home, capsys):
+    def predict(**train):
+        params = toy_params()
+        params["train"] |= train
+        with inside(home, params):
+            run_stage("predict", "flat")
+        with h5py.File(paths.predictions("flat")) as file:
+            return list(file.attrs["checkpoints"])
+
+    files = paths.predictions("flat"), paths.oof("flat", 0), paths.weights("flat", 0)
+    before = [path.read_bytes() for path in files]
+    run_stage("full", "flat")
+    full = paths.weights("flat", paths.FULL)
+    record = json.loads(paths.record("flat", paths.FULL).read_text())
+    assert record["score_last"] is None
+    assert {box[0] for box in record["parts"]} == set(pd.read_csv(paths.FOLDS).image_id)
+    folds = [digest_of(paths.weights("flat", fold)) for fold in (0, 1)]
+    assert predict(full=["flat"], full_use="beside") == [*folds, digest_of(full)]
+    assert predict(full=["flat"], full_use="alone") == [digest_of(full)]
+    assert "left over" not in capsys.readouterr().out
+    assert predict(full=[]) == folds
+    assert f"left over and not read; remove with: rm {full}" in capsys.readouterr().out
+    run_stage("oof", "flat", 0)
+    assert [path.read_bytes() for path in files] == before
+    shutil.copy(full, paths.weights("flat", 0))
+    with pytest.raises(InputError, match="the checkpoint of flat fold full has seen what it should predict"):
+        run_stage("oof", "flat", 0)
+    paths.weights("flat", 0).write_bytes(before[2])
+
+
 def test_submit_refuses_scores_that_its_own_csv_does_not_give(home):
     text = paths.SCORES.read_text()
     scores = json.loads(text)
@@ -174,14 +205,17 @@ def test_dvc_repeats_nothing_that_did_not_change(tmp_path):
     assert home.repro() == {"train@deep-0", "oof@deep-0", "predict@deep"} | AFTER, "a changed encoder"
 
     home.params = last | {"models": last["models"] | {"extra": last["models"]["flat"] | {"seed": 5}}}
-    home.params["train"] = last["train"] | {"models": ["flat", "deep", "extra"]}
+    home.params["train"] = last["train"] | {"models": ["flat", "deep", "extra"], "full": ["flat"]}
     home.params["tune"] = last["tune"] | {"ensemble": ["flat", "deep", "extra"]}
     home.write_params()
-    assert home.repro() == {"train@extra-0", "oof@extra-0", "predict@extra"} | AFTER, "a new model"
+    new = {"train@extra-0", "oof@extra-0", "predict@extra", "full@flat", "predict@flat", "predict@deep"}
+    assert home.repro() == new | AFTER, "a new model, and a training on all folds"
+    for path in (paths.SCORES, paths.RECIPE, paths.REPORT):
+        assert "one trained on all folds, in flat" in home.read(path).decode()
 
     home.params = last
     home.write_params()
-    assert home.repro() <= AFTER, "a removed model"
+    assert home.repro() - AFTER == {"predict@flat"}, "both removed"
     assert "left over and not read" in home.run("python", "-m", "stages.tune")
     for path in (
         paths.SUBMISSION,
@@ -193,6 +227,46 @@ def test_dvc_repeats_nothing_that_did_not_change(tmp_path):
     ):
         assert home.read(path) == fresh.read(path), f"{path} differs from a fresh clone's"
     assert home.raw_state() == raw, "the user's own data was touched"
+
+
+def test_an_edit_of_code_that_changes_no_training_keeps_them(finished, tmp_path):
+    params = toy_params()
+    params["fold"]["run"] = [0]
+    home = Repository.create(tmp_path, params)
+    for folder in ("data", "folds", "checkpoints"):
+        shutil.copytree(finished / folder, tmp_path / folder, dirs_exist_ok=True)
+    home.run("dvc", "commit", "-f", "train")
+    before = home.read(paths.weights("flat", 0))
+
+    home.edit("tessera/learn/loop.py", "import time\n", "import time  # of steps\n")
+    shutil.copy(tmp_path / "tessera/learn/losses/mcc.py", tmp_path / "tessera/learn/losses/new.py")
+    home.edit(
+        "tessera/learn/losses/build.py", "import mcc\n", "import mcc\nfrom tessera.learn.losses.new import mcc as new\n"
+    )
+    home.edit("tessera/learn/losses/build.py", '"mcc": mcc,', '"mcc": mcc, "new": new,')
+    home.edit(
+        "tessera/params/loss.py", "    lovasz: Region", "    new: Region | None = later(None)\n    lovasz: Region"
+    )
+    line = "      - tessera/learn/losses/mcc.py\n"
+    home.edit("dvc.yaml", line, line + line.replace("mcc", "new"))
+    assert set(json.loads(home.run("dvc", "status", "--json", "train"))) == {"train@flat-0", "train@deep-0"}
+    said = home.run("python", "-m", "stages.keep", "train")
+    assert said.count(" kept\n") == 2
+    assert json.loads(home.run("dvc", "status", "--json", "train")) == {}
+    assert home.read(paths.weights("flat", 0)) == before
+
+    home.edit("tessera/params/model.py", "ge=0, default=0.01)", "ge=0, default=0.02)")
+    home.params["models"]["deep"]["lr"] = 0.1
+    home.write_params()
+    said = home.run("python", "-m", "stages.keep", "train")
+    assert "train@flat-0                runs again: weight_decay was 0.01, is 0.02\n" in said
+    assert "train@deep-0                runs again: params.yaml models.deep\n" in said
+    home.edit("tessera/params/model.py", "ge=0, default=0.02)", "ge=0, default=0.01)")
+    home.edit("tessera/learn/losses/valid.py", "SMOOTH = 1.0", "SMOOTH = 2.0")
+    said = home.run("python", "-m", "stages.keep", "train@flat-0")
+    assert "train@flat-0                runs again: another loss of the first two steps" in said
+    assert set(json.loads(home.run("dvc", "status", "--json", "train"))) == {"train@flat-0", "train@deep-0"}
+    assert home.read(paths.weights("flat", 0)) == before
 
 
 def test_a_fold_trained_on_a_rented_machine_comes_home(tmp_path):

@@ -191,6 +191,10 @@ WRONG = [
     ({"data.labels": "volume", "fold.unit": "part"}, ["z_blocks cuts the depth", "strips or blocks"]),
     ({"tune.step": 0.3}, ["tune", "step must divide 1, got 0.3"]),
     ({"train.models": ["unet_2d", "unet_3d"]}, ["train.models names 'unet_3d'", "unet_2d, unet_25d"]),
+    ({"train.full": ["unet_3d"]}, ["train.full names 'unet_3d'", "unet_2d, unet_25d"]),
+    ({"train.full": ["unet_2d"], "models.unet_2d.keep": "best"}, ["train.full names 'unet_2d'", "keep: last or"]),
+    ({"train.full": ["unet_2d"], "models.unet_2d.patience": 2}, ["train.full names 'unet_2d'", "no patience"]),
+    ({"train.full_use": "never"}, ["train.full_use = 'never'", "'alone'"]),
     ({"train.models": ["unet_2d"]}, ["tune.ensemble names 'unet_25d'", "must be one of unet_2d"]),
 ]  # fmt: skip
 

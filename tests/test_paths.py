@@ -77,3 +77,18 @@ def test_left_over_files_are_named_with_the_command_that_removes_them() -> None:
     (line,) = paths.undeclared("oof/*/fold_*.h5", declared)
     assert "rm oof/old/fold_0.h5" in line
     assert paths.undeclared("oof/a/fold_*.h5", declared) == []
+
+
+@pytest.mark.parametrize(
+    ("full", "use", "names"),
+    [
+        ([], "alone", ["fold_0", "fold_2"]),
+        (["a"], "beside", ["fold_0", "fold_2", "full"]),
+        (["a"], "alone", ["full"]),
+        (["b"], "alone", ["fold_0", "fold_2"]),
+    ],
+)
+def test_the_networks_that_predict_test_images(full: list[str], use: str, names: list[str]) -> None:
+    assert paths.predicting("a", [0, 2], full, use) == [
+        Path(f"checkpoints/weights/a/{name}.safetensors") for name in names
+    ]

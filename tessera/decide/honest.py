@@ -49,6 +49,16 @@ def evaluate(search: Search, candidates: np.ndarray | None, resamples: int, seed
     }
 
 
+def unmeasured(models: list[str], full_use: str) -> list[str]:
+    """One line for models of which a network trained on all folds predicts the test images; full_use: of `train:`."""
+    if not models:
+        return []
+    who = {"beside": "the networks of the folds and", "alone": "only"}[full_use]
+    return [
+        f"test images are predicted by {who} one trained on all folds, in {', '.join(models)}: its own score no fold measured"
+    ]
+
+
 def holdouts(rows: pd.DataFrame, seed: int) -> tuple[list[np.ndarray], str | None]:
     """The sets of rows (indices) that are held out in turn, or none and the reason.
 

@@ -18,14 +18,16 @@ def build_recipe(
     data: "Data",
     tile: "Tile",
     models: "dict[str, Model]",
-    folds: list[int],
+    checkpoints: dict[str, list[str]],
     predict: "Predict",
     amp: str,
     channels: int,
+    notes: list[str],
 ) -> dict:
     """Task, input scaling with its numbers, each model's network, windows, views, weights and the decision.
 
-    channels: of an image as the networks read it.
+    checkpoints: by model, those that predict the test images. channels: of an image as the networks read it. notes: for
+    a person.
     """
     mean, std = normalisation(channels)
     return {
@@ -38,11 +40,11 @@ def build_recipe(
         "scale": tile.scale, "pixel_size": tile.pixel_size,
         "models": {
             name: models[name].model_dump(include=_NETWORK)
-            | {"weight": weight, "checkpoints": [f"{name}/fold_{fold}.safetensors" for fold in folds]}
+            | {"weight": weight, "checkpoints": checkpoints[name]}
             for name, weight in decision["weights"].items()
             if weight > 0
         },
         "windows": {"size": predict.window, "overlap": predict.overlap, "weights": "gaussian"},
         "views": predict.views, "amp": amp,
-        "decision": decision,
+        "decision": decision, "notes": notes,
     }  # fmt: skip

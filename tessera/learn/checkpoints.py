@@ -46,7 +46,9 @@ def load_checkpoint(path: Path, network: nn.Module, device: torch.device) -> nn.
 
 def _open(path: Path) -> safe_open:
     if not path.is_file():
-        raise InputError(f"{path}: no such checkpoint; train it first: dvc repro -s train@<model>-<fold>")
+        raise InputError(
+            f"{path}: no such checkpoint; train it first: dvc repro -s train@<model>-<fold> (or full@<model>)"
+        )
     try:
         return safe_open(path, "pt")
     except SafetensorError as error:

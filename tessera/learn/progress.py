@@ -55,9 +55,12 @@ class Clock:
         )
 
     def end(self, record: dict) -> None:
-        """One line: what the best epoch on the fold scored beside the last one, and which is kept."""
+        """One line: what the best epoch on the fold scored beside the last one, and what is kept."""
         best, last = record["score_best"], record["score_last"]
-        self.note(f"best {best:.4f}  last {last:.4f}  best − last {best - last:.4f}  kept: {record['kept']}")
+        score = (
+            "no fold held out" if best is None else f"best {best:.4f}  last {last:.4f}  best − last {best - last:.4f}"
+        )
+        self.note(f"{score}  kept: {record['kept']}")
 
     def note(self, text: str) -> None:
         """Prints a line, above the bar where there is one."""

@@ -44,12 +44,30 @@ def joined(meeting: str) -> Iterator[None]:
     distributed.destroy_process_group()
 
 
+@contextmanager
+def alone() -> Iterator[None]:
+    """In here this rank trains by itself, and exchanges nothing; the others wait at their next exchange."""
+    global _by_itself
+    _by_itself = True
+    try:
+        yield
+    finally:
+        _by_itself = False
+
+
+_by_itself = False
+
+
+def _grouped() -> bool:
+    return distributed.is_initialized() and not _by_itself
+
+
 def count() -> int:
-    return distributed.get_world_size() if distributed.is_initialized() else 1
+    return distributed.get_world_size() if _grouped() else 1
 
 
 def rank() -> int:
-    return distributed.get_rank() if distributed.is_initialized() else 0
+    return distributed.get_rank() if _grouped() else 0
 
 
 def first() -> bool:
@@ -59,12 +77,12 @@ def first() -> bool:
 
 def total(parts: torch.Tensor) -> torch.Tensor:
     """The sum of each rank's tensor; see `average` for its gradient."""
-    return _Total.apply(parts) if distributed.is_initialized() else parts
+    return _Total.apply(parts) if _grouped() else parts
 
 
 def together(part: torch.Tensor) -> torch.Tensor:
     """Each rank's tensor, of the same shape, one behind the other along the first axis; gradient as in `total`."""
-    return _Together.apply(part) if distributed.is_initialized() else part
+    return _Together.apply(part) if _grouped() else part
 
 
 def average(tensors: list[torch.Tensor]) -> None:
@@ -73,7 +91,7 @@ def average(tensors: list[torch.Tensor]) -> None:
     Of gradients the mean is that of the whole batch's loss: in a mean over windows each rank's is as large, and what
     `total` and `together` pass back is multiplied by the number of ranks.
     """
-    if distributed.is_initialized():
+    if _grouped():
         flat = torch.cat([tensor.flatten() for tensor in tensors])
         with _exchange():
             distributed.all_reduce(flat)
@@ -84,7 +102,7 @@ def average(tensors: list[torch.Tensor]) -> None:
 
 def any_says(*flags: bool) -> list[bool]:
     """Whether one of the ranks says so, for each flag."""
-    if not distributed.is_initialized():
+    if not _grouped():
         return list(flags)
     said = torch.tensor(flags, dtype=torch.uint8)
     with _exchange():
@@ -94,7 +112,7 @@ def any_says(*flags: bool) -> list[bool]:
 
 def gathered(own: T) -> list[T]:
     """Each rank's object, in the order of ranks."""
-    if not distributed.is_initialized():
+    if not _grouped():
         return [own]
     objects = [None] * count()
     with _exchange():
@@ -105,7 +123,7 @@ def gathered(own: T) -> list[T]:
 def from_first(make: Callable[[], T]) -> T:
     """What `make` says on the first rank; it is called on no other."""
     objects = [make() if first() else None]
-    if distributed.is_initialized():
+    if _grouped():
         with _exchange():
             distributed.broadcast_object_list(objects)
     return objects[0]

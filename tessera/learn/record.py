@@ -39,7 +39,7 @@ def describe(said: dict, run: Run, clock: Clock, device: torch.device, loader: s
         "seconds": clock.seconds, "train_seconds": seconds, "images": images, "images_per_second": images / seconds,
         "peak_rss_bytes": peak_memory(),
         "peak_gpu_bytes": torch.cuda.max_memory_allocated() if device.type == "cuda" else None,
-        "score_last": scores[-1], "score_best": max(scores),
+        "score_last": scores[-1] if scores else None, "score_best": max(scores, default=None),
     }  # fmt: skip
     return about, record
 

@@ -29,9 +29,10 @@ class Keeper:
     soonest. Inside `listening`, SIGTERM and SIGINT save at once and end the training; a second one ends it as it is.
 
     Of several ranks the first decides and writes. All save, or end, after the same step, though one alone was asked.
+    path: None: nothing is saved.
     """
 
-    def __init__(self, path: Path, seconds: float, state: Callable[[], dict], now: Callable = time.perf_counter):
+    def __init__(self, path: Path | None, seconds: float, state: Callable[[], dict], now: Callable = time.perf_counter):
         self.path, self.seconds, self.state, self.now = path, seconds, state, now
         self.cost, self.saved = 0.0, now()
         self.asked = False  # to end
@@ -46,9 +47,10 @@ class Keeper:
 
     def save(self) -> None:
         start = self.now()
-        state = self.state()
-        if ranks.first():
-            save_state(self.path, state)
+        if self.path:
+            state = self.state()
+            if ranks.first():
+                save_state(self.path, state)
         self.saved = self.now()
         self.cost = self.saved - start
 

@@ -1,5 +1,7 @@
 """Trains one model on the patches of one fold split."""
 
+import copy
+import functools
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +19,7 @@ from tessera.learn.kept import Kept
 from tessera.learn.loop import Setup, train_epoch, validate
 from tessera.learn.losses.build import build_loss
 from tessera.learn.mixing import build_mixing
-from tessera.learn.networks.build import build_network
+from tessera.learn.networks.build import Segmenter, build_network
 from tessera.learn.on_device.choice import build_loader
 from tessera.learn.optimiser import build_optimiser, set_training
 from tessera.learn.placing import place_scored
@@ -45,36 +47,39 @@ class Training:
     def __init__(self, model: "Model", task: Binary, amp: str, machine: Machine):
         self.model, self.task, self.amp, self.machine = model, task, amp, machine
         self.device, self.shape = machine.device, Shape.of(model)
+        self.build = functools.cache(self._build)  # pretrained weights may come from far
+
+    def on_cpu(self, **changes: object) -> "Training":
+        """The same training on the CPU in single precision; changes: of keys of the model that leave its network."""
+        other = Training(self.model.model_copy(update=changes), self.task, "none", Machine(torch.device("cpu")))
+        other.build = self.build
+        return other
 
     def fit(
         self,
         store: PixelStore,
         train: pd.DataFrame,
-        held_out: pd.DataFrame,
+        held_out: pd.DataFrame | None,
         patch_size: int,
         channels: int,
-        state: Path,
+        state: Path | None,
         clock: Clock,
     ) -> Run:
         """Trains on the patches `train`, scores on `held_out`; a state at `state` is gone on from, at its very step.
 
-        held_out: the fold's parts as boxes in working px. channels: of an image. state: a path that says what is trained,
-        the same on all ranks. `clock` is told what happens.
+        held_out: the fold's parts as boxes in working px; None: nothing is scored. channels: of an image. state: a path
+        that says what is trained, the same on all ranks; None: nothing is saved. `clock` is told what happens.
 
         Raises KeyboardInterrupt once it is saved what SIGTERM or SIGINT ended; InputError for a loss that is not
         finite, a state that cannot be saved, a GPU that is too small.
         """
         items = self._items(store, train, patch_size, channels)
-        torch.manual_seed(self.model.seed)
-        span = self.shape.span
         windows = place_scored(held_out, self.shape, store)
-        scored = Windows(store, windows[ranks.part(len(windows))], span, self.shape)
-        count = self.model.patches or len(items)
-        batch = min(self.model.batch, count)
-        steps = count // batch
-        run = self._start(channels, steps * self.model.epochs, train)
+        scored = Windows(store, windows[ranks.part(len(windows))], self.shape.span, self.shape)
+        batch, steps = self.batches(train)
+        run = self.start(channels, steps * self.model.epochs, train)
         ranks.refuse_differences(str(state))
-        if saved := ranks.from_first(lambda: load_state(state, clock.note)):
+        if state and (saved := ranks.from_first(lambda: load_state(state, clock.note))):
             run.restore(saved)
         keeper = Keeper(state, self.machine.save_seconds, run.state)
         loss, mixing = build_loss(self.model.loss, self.model.auxiliary), build_mixing(self.model.mix)
@@ -91,13 +96,14 @@ class Training:
         clock.start(run, len(items), steps, batch)
         with keeper.listening():
             while not run.finished(self.model.epochs):
-                run.begin_epoch(self._seed(run.epoch))
+                run.begin_epoch(self.seed(run.epoch))
                 set_training(run.network, self.model, run.epoch)
                 order = draw_epoch(train, self.model, run.epoch)
                 order = ranks.part_of_batches(order, batch, self.model.accumulate, self._least())
                 row = train_epoch(run, loader.epoch(run.epoch, order, run.step), setup, after_step)
                 row = {"epoch": run.epoch + 1, "lr": run.schedule.get_last_lr()[0], **row, "score": None}
-                if row["epoch"] % self.model.validate_every == 0 or row["epoch"] == self.model.epochs:
+                due = row["epoch"] % self.model.validate_every == 0 or row["epoch"] == self.model.epochs
+                if len(windows) and due:
                     row["score"] = self._score(run, loader, scored, keeper)
                 run.end_epoch(row)
                 keeper.after_epoch(last=run.finished(self.model.epochs))
@@ -116,8 +122,15 @@ class Training:
         augmentation = build_augmentation(self.model, channels, self.task)
         return Windows(store, train, patch_size, self.shape, augmentation, self.model.seed)
 
-    def _start(self, channels: int, steps: int, train: pd.DataFrame) -> Run:
-        network = build_network(self.model, channels, self.task.channels, pretrained=True).to(self.device)
+    def batches(self, train: pd.DataFrame) -> tuple[int, int]:
+        """The windows of a step, and the steps of an epoch."""
+        count = self.model.patches or len(train)
+        batch = min(self.model.batch, count)
+        return batch, count // batch
+
+    def start(self, channels: int, steps: int, train: pd.DataFrame) -> Run:
+        """A run before the first of its `steps` steps."""
+        network = copy.deepcopy(self.build(channels)).to(self.device)
         network = ranks.with_common_norms(network, self.device)
         ema = Ema(network, self.model.ema)
         if self.machine.compile:
@@ -134,7 +147,11 @@ class Training:
         """Windows of a micro-batch that a rank needs, where batch-norm sees only its own, and to mix them."""
         return max(self.model.least_batch if self.device.type == "cpu" else 1, 2 if self.model.mix.share else 1)
 
-    def _seed(self, epoch: int) -> int:
+    def _build(self, channels: int) -> Segmenter:
+        torch.manual_seed(self.model.seed)
+        return build_network(self.model, channels, self.task.channels, pretrained=True)
+
+    def seed(self, epoch: int) -> int:
         """Of random numbers of the rank's own: its windows are others."""
         return np.random.SeedSequence([self.model.seed, epoch]).generate_state(1)[0].item() + ranks.rank()
 

@@ -42,6 +42,7 @@ class Params(Section):
     def _names_exist(self) -> "Params":
         for key, names, known in (
             ("train.models", self.train.models, list(self.models)),
+            ("train.full", self.train.full, self.train.models),
             ("tune.ensemble", self.tune.ensemble, self.train.models),
         ):
             for name in names:
@@ -58,6 +59,12 @@ class Params(Section):
             )
         if self.tile.min_saturated and self.data.channels != "rgb":
             raise ValueError(f"tile.min_saturated needs data.channels rgb, which is {self.data.channels}")
+        for name in self.train.full:
+            if self.models[name].selected_on_validation:
+                raise ValueError(
+                    f"train.full names {name!r}, which stops or keeps epochs by their score; without a fold held out there "
+                    f"is none: give models.{name} keep: last or mean_of_last and no patience, or take it out of train.full"
+                )
         for name, model in self.models.items():
             if self.predict.window % model.multiple or (model.one_size and self.predict.window != model.size):
                 takes = f"{model.size} px alone" if model.one_size else f"multiples of {model.multiple} px"

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from tessera.decide.decision import Decision
-from tessera.decide.honest import evaluate, holdouts
+from tessera.decide.honest import evaluate, holdouts, unmeasured
 from tessera.decide.search import Search, simplex
 from tessera.metrics.counts import FScore
 
@@ -100,3 +100,9 @@ def test_fewer_than_three_groups_and_folds_give_a_reason(number: int) -> None:
     sets, reason = holdouts(_rows([0, 1], ["g", f"g{number}"[:number]]), 0)
     assert sets == []
     assert reason == f"{number} group(s): cross-fitting needs three"
+
+
+def test_networks_that_no_fold_measured_are_named() -> None:
+    assert unmeasured([], "alone") == []
+    assert "by only one trained on all folds, in a, b:" in unmeasured(["a", "b"], "alone")[0]
+    assert "by the networks of the folds and one" in unmeasured(["a"], "beside")[0]

@@ -71,3 +71,8 @@ def test_an_epoch_says_speed_wait_memory_and_time_to_go(time: Time, capsys: pyte
 def test_at_the_end_it_says_how_far_the_last_epoch_is_from_the_best(capsys: pytest.CaptureFixture) -> None:
     Clock("unet fold 2", 4).end({"score_best": 0.81, "score_last": 0.785, "kept": "last"})
     assert capsys.readouterr().out == "unet fold 2  best 0.8100  last 0.7850  best − last 0.0250  kept: last\n"
+
+
+def test_at_the_end_of_a_training_on_all_folds_it_says_that_none_scored_it(capsys: pytest.CaptureFixture) -> None:
+    Clock("unet fold full", 4).end({"score_best": None, "score_last": None, "kept": "last"})
+    assert capsys.readouterr().out == "unet fold full  no fold held out  kept: last\n"

@@ -171,3 +171,13 @@ def test_an_epoch_draws_what_the_params_balance(
     training = Training(section, Binary(["a"]), "none", Machine(CPU))
     training.fit(store, patches, held_out, 32, 1, tmp_path / "state.pt", Clock("tiny", 2))
     assert [int((items % 9 == 0).sum()) for items in drawn] == [4, 4]
+
+
+def test_without_a_held_out_fold_nothing_is_scored_and_without_a_state_nothing_saved(
+    store: PixelStore, model: Callable, tmp_path: Path
+) -> None:
+    patches = pd.DataFrame([("a", 0, 16, 16)] * 4, columns=["image_id", "z", "y", "x"]).assign(positive_fraction=0.3)
+    training = Training(model(), Binary(["a"]), "none", Machine(CPU))
+    run = training.fit(store, patches, None, 32, 1, None, Clock("tiny", 2))
+    assert [row["score"] for row in run.history] == [None, None]
+    assert not list(tmp_path.glob("*.pt"))

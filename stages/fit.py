@@ -1,0 +1,61 @@
+"""What train and full share: the way from a training to the files that it leaves."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pandas as pd
+
+from tessera import machine, paths
+from tessera.learn import ranks
+from tessera.learn.checkpoints import save_checkpoint
+from tessera.learn.fit import Fit
+from tessera.learn.lock import locked
+from tessera.learn.probe import probe
+from tessera.learn.progress import Clock
+from tessera.learn.record import describe
+from tessera.learn.resume import run_key
+from tessera.learn.training import Training
+
+SCRATCH = paths.SCRATCH / "train"
+
+
+def run(fit: Fit) -> None:
+    """Trains, or goes on from the last saved step, and writes first batch, weights, history and run record."""
+    with locked(SCRATCH / f"{fit.model}-{fit.fold}.lock"):
+        _run(fit)
+
+
+def _run(fit: Fit) -> None:
+    model, fold, said, here = fit.model, fit.fold, fit.said, machine.here()
+    scratch = SCRATCH / f"{model}-{fold}-{run_key(said)}"
+    training = fit.training(here)
+    clock = Clock(f"{model} fold {fold}", fit.section.epochs)
+    if ranks.first():
+        with paths.writing(paths.first_batch(model, fold)) as path:
+            training.draw_first_batch(path, *fit.material)
+        probed = _probed(fit, training, scratch / "probe.json", clock)
+    run = training.fit(fit.store, fit.patches, fit.held_out, fit.patch_size, fit.channels, scratch / "state.pt", clock)
+    if not ranks.first():
+        return
+
+    about, record = describe(said, run, clock, here.device, training.loader)
+    with paths.writing(paths.weights(model, fold)) as path:
+        run.kept.finish(run.ema.network)
+        save_checkpoint(path, run.ema.network, about)
+    with paths.writing(paths.history(model, fold)) as path:
+        pd.DataFrame(run.history).to_csv(path, index=False)
+    with paths.writing(paths.record(model, fold)) as path:
+        path.write_text(json.dumps(record | {"probe": probed}, indent=1) + "\n")
+    for state in SCRATCH.glob(f"{model}-{fold}-*"):  # of this run, and of runs that were given up
+        shutil.rmtree(state)
+    clock.end(record)
+
+
+def _probed(fit: Fit, training: Training, path: Path, clock: Clock) -> dict:
+    """The training's probe, made before its first step and found again by a run that goes on."""
+    if not path.exists():
+        clock.note("two steps on the CPU first, by which stages.keep will know this training again")
+        with paths.writing(path) as temporary:
+            temporary.write_text(json.dumps(probe(training, *fit.material)))
+    return json.loads(path.read_text())

@@ -1,0 +1,77 @@
+"""keep: finished trainings that an edit of their code would not have changed stay, and are not run again.
+
+No stage: run it by hand after such an edit. `keep train`, `keep full` or one of theirs, as `keep train@unet-0`. Each is
+probed again (two steps on the CPU) and compared with the probe of its run record; only those that agree are committed.
+"""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import torch
+from tqdm import tqdm
+
+from stages import full, train
+from stages.command import command
+from tessera import paths
+from tessera.errors import InputError
+from tessera.learn.known import unlike_probe, unlike_record
+from tessera.learn.probe import probe
+from tessera.machine import Machine
+
+CODE = ("stages/", "tessera/")
+GROUPS = ("train", "full")
+
+
+def main(target: str) -> None:
+    group = target.partition("@")[0]
+    if group not in GROUPS:
+        raise InputError(f"keep {target}: there are {', '.join(GROUPS)}, or one of theirs such as train@unet-0")
+    changed = json.loads(_dvc("status", "--json", target))
+    for stage, changes in tqdm(changed.items(), desc="keep", unit="stage", disable=None):
+        reason = _reason(stage, changes)
+        if not reason:
+            _dvc("commit", "-f", stage)
+        with tqdm.external_write_mode():
+            print(f"{stage:<28}{f'runs again: {reason}' if reason else 'kept'}", flush=True)
+    if not changed:
+        print(f"{target}: nothing has changed")
+
+
+def _reason(stage: str, changes: list[dict | str]) -> str:
+    """Why a stage has to run again; empty when its code alone changed, and trains as it did."""
+    group, _, item = stage.partition("@")
+    model, fold = (item, paths.FULL) if group == "full" else item.split("-")
+    path = paths.record(model, fold)
+    if not path.exists():
+        return f"{path} is not there: dvc pull brings it, if it was ever trained"
+    if beyond := ", ".join(_beyond_code(changes)):
+        return beyond
+    fit = full.prepare(model) if group == "full" else train.prepare(model, int(fold))
+    record = json.loads(path.read_text())
+    if unlike := unlike_record(record, fit.said):
+        return unlike
+    if "probe" not in record:
+        return f"{path} is older than probes are"
+    return unlike_probe(record["probe"], probe(fit.training(Machine(torch.device("cpu"))), *fit.material))
+
+
+def _beyond_code(changes: list[dict | str]) -> Iterator[str]:
+    """What `dvc status` says has changed, but code."""
+    for change in changes:
+        files = next(iter(change.values())) if isinstance(change, dict) else {change: ""}
+        for name, how in files.items():
+            if not name.startswith(CODE):
+                yield f"{name} {', '.join(how) if isinstance(how, dict) else how}"
+
+
+def _dvc(*arguments: str) -> str:
+    done = subprocess.run([sys.executable, "-m", "dvc", *arguments], capture_output=True, text=True)
+    if done.returncode:
+        raise InputError(f"dvc {' '.join(arguments)}: {done.stderr.strip()}")
+    return done.stdout
+
+
+if __name__ == "__main__":
+    command(main)

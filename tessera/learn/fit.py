@@ -1,0 +1,54 @@
+"""A training: all that decides its result, but the code."""
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import pandas as pd
+
+from tessera.data.pixels import PixelStore
+from tessera.learn.networks.licences import licence_of
+from tessera.learn.record import describe_seen
+from tessera.learn.training import Training
+from tessera.machine import Machine
+from tessera.tasks import Binary
+
+if TYPE_CHECKING:
+    from tessera.params.model import Model
+
+
+class Fit(NamedTuple):
+    """One model, what it trains on and what it is scored on."""
+
+    model: str
+    fold: int | str  # that it never sees; "full": it sees all
+    section: "Model"
+    task: Binary
+    amp: str
+    patch_size: int  # working px
+    store: PixelStore
+    manifest: pd.DataFrame  # the training images
+    patches: pd.DataFrame  # that train
+    windows: pd.DataFrame  # what training may read of each, boxes in original px
+    held_out: pd.DataFrame | None  # parts in working px; None: nothing is scored
+
+    @property
+    def said(self) -> dict:
+        """What its checkpoint says of where it comes from."""
+        return describe_seen(self.windows, self.manifest) | {
+            "model": self.model, "fold": self.fold, "params": self.section.model_dump(), "amp": self.amp,
+            "data_digest": self.store.digest, "licence": licence_of(self.section),
+            "selected_on_validation": self.section.selected_on_validation,
+        }  # fmt: skip
+
+    @property
+    def channels(self) -> int:
+        """Of an image as the network reads it."""
+        return int(self.manifest.channels.iloc[0])
+
+    @property
+    def material(self) -> tuple[PixelStore, pd.DataFrame, int, int]:
+        """What `probe` and `Training.draw_first_batch` are told: pixels, patches, their size, channels."""
+        return self.store, self.patches, self.patch_size, self.channels
+
+    def training(self, machine: Machine) -> Training:
+        """The training on a machine, which does not change the result."""
+        return Training(self.section, self.task, self.amp, machine)

@@ -1,0 +1,37 @@
+"""Whether a training of now would end as one that is finished: by its run record, and by its probe."""
+
+import json
+
+SHOWN = {
+    "groups": "learning rate, decay or constant of the optimiser",
+    "rates": "schedule of the learning rate",
+    "orders": "choice or order of windows",
+    "frozen": "choice of what is frozen",
+    "kept": "choice of epochs that are kept",
+    "precision": "precision",
+    "loss": "loss of the first two steps",
+    "weights": "result of the first two steps",
+    "score": "score",
+}  # what each part of a probe tells, in the order of telling
+MEASURED = {"loss", "weights", "score"}  # whose last bits depend on the kind of CPU and the libraries
+
+
+def unlike_record(record: dict, said: dict) -> str:
+    """What a training of now says of itself and the run record does not; empty when they agree."""
+    said = json.loads(json.dumps(said))
+    was, now = record["params"], said["params"]
+    found = [f"{key} was {was.get(key)}, is {now.get(key)}" for key in was | now if was.get(key) != now.get(key)]
+    found += [f"another {key}" for key in said if key != "params" and said[key] != record.get(key)]
+    return ", ".join(found)
+
+
+def unlike_probe(then: dict, now: dict) -> str:
+    """What tells two probes of one training apart; empty when nothing does."""
+    differ = [key for key in SHOWN if then[key] != now[key]]
+    moved = [f"{name} was {was}, is {now['on'][name]}" for name, was in then["on"].items() if was != now["on"][name]]
+    if not differ:
+        return ""
+    if moved and set(differ) <= MEASURED:
+        return f"cannot be told here, where the last bits may differ ({', '.join(moved)})"
+    values = f" ({then['loss']:.7g}, now {now['loss']:.7g})" if differ[0] == "loss" else ""
+    return f"another {SHOWN[differ[0]]}{values}"

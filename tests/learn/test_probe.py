@@ -1,0 +1,156 @@
+"""A training is known by its probe: what changes its result changes the probe, and nothing else does."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from tessera.data.pixels import PixelStore
+from tessera.learn import training as module
+from tessera.learn.known import SHOWN, unlike_probe, unlike_record
+from tessera.learn.losses import dice
+from tessera.learn.probe import probe
+from tessera.learn.progress import Clock
+from tessera.learn.training import Training
+from tessera.machine import Machine
+from tessera.metrics.counts import FScore
+from tessera.tasks import Binary
+
+CPU = Machine(torch.device("cpu"))
+PLACES = [("a", 0, y, x) for y in (0, 16, 32) for x in (0, 16, 32)]
+PATCHES = pd.DataFrame(PLACES, columns=["image_id", "z", "y", "x"]).assign(positive_fraction=[0.3, 0, 0] * 3)
+SECTION = {
+    "epochs": 3, "batch": 4, "positive_share": 0.5, "ema": 0.9, "loss": {"bce": 1.0, "dice": 1.0},
+    "augment": {"rotate": 15},
+}  # fmt: skip
+
+
+@pytest.fixture
+def store(pixel_store: Callable[..., PixelStore]) -> PixelStore:
+    return pixel_store({"a": np.random.default_rng(0).integers(0, 256, (1, 64, 64, 1), np.uint8)})
+
+
+@pytest.fixture
+def of(store: PixelStore, model: Callable) -> Callable[..., dict]:
+    """A function that probes a training, some of its keys changed."""
+    return lambda amp="none", **changes: probe(
+        Training(model(**SECTION | changes), Binary(["a"]), amp, CPU), store, PATCHES, 32, 1
+    )
+
+
+@pytest.fixture(scope="module")
+def unchanged() -> dict:
+    """The probe of the training as it is: made by the first test that asks."""
+    return {}
+
+
+@pytest.fixture
+def before(of: Callable, unchanged: dict) -> dict:
+    return unchanged or unchanged.update(of()) or unchanged
+
+
+def test_it_is_the_same_every_time_on_any_number_of_threads(of: Callable, before: dict) -> None:
+    threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        torch.manual_seed(77)
+        assert of() == before
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(threads)
+    assert set(SHOWN) < set(before)
+
+
+@pytest.mark.parametrize(
+    ("changes", "shown"),
+    [
+        ({"lr": 2e-3}, "groups"),
+        ({"decay": "weights"}, "groups"),
+        ({"schedule": "poly"}, "rates"),
+        ({"epochs": 4}, "rates"),
+        ({"positive_share": 0.25}, "orders"),
+        ({"freeze": 1}, "frozen"),
+        ({"patience": 1}, "kept"),
+        ({"keep": "mean_of_last", "keep_epochs": 2}, "kept"),
+        ({"augment": {"rotate": 16}}, "loss"),
+        ({"clip": 1e-3}, "weights"),
+        ({"ema": 0.0}, "weights"),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_what_changes_the_result_changes_it(of: Callable, before: dict, changes: dict, shown: str) -> None:
+    after = of(**changes)
+    assert before[shown] != after[shown]
+    assert SHOWN[next(key for key in SHOWN if before[key] != after[key])] in unlike_probe(before, after)
+
+
+def test_what_does_not_change_the_first_steps_does_not(of: Callable, before: dict) -> None:
+    assert of(validate_every=2) == before
+
+
+def test_a_constant_in_the_code_of_a_loss_changes_it(
+    of: Callable, before: dict, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dice, "SMOOTH", 2 * dice.SMOOTH)
+    after = of()
+    assert {key for key in before if before[key] != after[key]} - {"score"} == {"loss", "weights"}
+    assert f"({before['loss']:.7g}, now {after['loss']:.7g})" in unlike_probe(before, after)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"batch": 1, "size": 64}, {"accumulate": 4, "size": 64}, {"patches": 2}, {"epochs": 9, "freeze": 8}],
+)
+def test_few_windows_many_micro_batches_and_frozen_encoders_have_one_too(of: Callable, changes: dict) -> None:
+    assert of(**changes)["loss"] > 0
+
+
+def test_scoring_and_precision_are_seen(of: Callable, before: dict, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "precision" in unlike_probe(before, of("bf16"))
+    monkeypatch.setattr(module, "FScore", lambda *_, **__: FScore("pooled", empty=1.0, beta=4.0))
+    assert "score" in unlike_probe(before, of())
+
+
+def test_the_training_after_it_is_the_same_and_its_network_is_built_once(
+    store: PixelStore, model: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built = []
+    build = module.build_network
+    monkeypatch.setattr(module, "build_network", lambda *args, **named: built.append(1) or build(*args, **named))
+
+    section = model(**SECTION, decoder="FPN", arguments={"decoder_dropout": 0.5})
+
+    def train(probed: bool) -> list[torch.Tensor]:
+        training = Training(section, Binary(["a"]), "none", CPU)
+        if probed:
+            probe(training, store, PATCHES, 32, 1)
+        run = training.fit(store, PATCHES, None, 32, 1, None, Clock("tiny", 3))
+        return [*run.network.state_dict().values(), *run.ema.network.state_dict().values()]
+
+    plain, after = train(False), train(True)
+    assert all(map(torch.equal, plain, after))
+    assert len(built) == 2
+
+
+def test_on_another_cpu_the_last_bits_say_nothing(before: dict) -> None:
+    here = before
+    there = here | {
+        "loss": here["loss"] * 1.000001,
+        "weights": "x",
+        "on": here["on"] | {"cpu": "Abacus", "torch": "0.1"},
+    }
+    said = unlike_probe(there, here)
+    assert said.startswith("cannot be told here")
+    assert f"cpu was Abacus, is {here['on']['cpu']}" in said
+    assert "torch was 0.1" in said
+    assert "another schedule" in unlike_probe(there | {"rates": "y"}, here)
+    assert unlike_probe(here | {"on": there["on"]}, here) == ""
+
+
+def test_a_record_is_compared_key_by_key() -> None:
+    record = {"params": {"lr": 0.1, "size": [1, 2], "old": 1}, "parts": [["a", 0, 1]], "seconds": 3}
+    assert unlike_record(record, {"params": {"lr": 0.1, "size": (1, 2), "old": 1}, "parts": [("a", 0, 1)]}) == ""
+    said = unlike_record(record, {"params": {"lr": 0.2, "size": (1, 2), "new": 5}, "parts": [], "amp": "none"})
+    assert said == "lr was 0.1, is 0.2, old was 1, is None, new was None, is 5, another parts, another amp"
