@@ -8,6 +8,7 @@ import pandas as pd
 import torch
 
 from tessera.data.pixels import PixelStore
+from tessera.errors import InputError
 from tessera.learn.augmentations.build import build_augmentation
 from tessera.learn.dataset import Shape, Windows
 from tessera.learn.ema import Ema
@@ -67,9 +68,10 @@ class Training:
         span = self.shape.span
         scored = Windows(store, place_scored(held_out, self.shape, store), span, self.shape)
         count = self.model.patches or len(items)
-        batch = min(self.model.batch, count)
+        batch = self._batch(count)
         steps = count // batch
         run = self._start(channels, steps * self.model.epochs, train)
+        run.pieces = min(self.model.accumulate, batch // self.model.least_batch)
         if saved := load_state(state, clock.note):
             run.restore(saved)
         keeper = Keeper(state, self.machine.save_seconds, run.state)
@@ -122,7 +124,16 @@ class Training:
         scaler = torch.amp.GradScaler(self.device.type, enabled=self.amp == "fp16")
         sums = Sums(lambda item: _place(train, item), every=UNREAD if cuda else 1)
         kept = Kept(self.model.keep, self.model.keep_epochs, self.model.patience)
-        return Run(network, ema, optimiser, schedule, scaler, sums, pieces=self.model.accumulate, kept=kept)
+        return Run(network, ema, optimiser, schedule, scaler, sums, kept=kept)
+
+    def _batch(self, count: int) -> int:
+        """Windows of a step, of `count` an epoch."""
+        if count < (least := self.model.least_batch):
+            raise InputError(
+                f"an epoch has {count} window(s), and decoder {self.model.decoder} trains on {least} at once: raise "
+                "patches, or take decoder Unet, FPN or Segformer"
+            )
+        return min(self.model.batch, count)
 
     def _seed(self, epoch: int) -> int:
         return np.random.SeedSequence([self.model.seed, epoch]).generate_state(1)[0].item()
