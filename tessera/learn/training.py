@@ -104,7 +104,10 @@ class Training:
     def draw_first_batch(
         self, path: Path, store: PixelStore, train: pd.DataFrame, patch_size: int, channels: int
     ) -> None:
-        """Writes a picture of what the first step will learn from; arguments as `fit`."""
+        """Writes a picture of the first step's windows before `mix`, changed as the workers change them; arguments as `fit`.
+
+        A loader on the device makes changes of the same kinds, drawn from other numbers.
+        """
         plain = Windows(store, train, patch_size, self.shape)
         items = draw_epoch(train, self.model, 0)[: self.model.batch].tolist()
         write_first_batch(path, plain, self._items(store, train, patch_size, channels), items, channels)
