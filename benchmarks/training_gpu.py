@@ -99,7 +99,7 @@ def compare(
         "network alone": _resident(store, model, device), "device": _loaded(store, model, size, device, "device"),
         "workers": _loaded(store, model, size, device, "workers"), "naive": _naive(folder, model, size),
     }  # fmt: skip
-    run = Training(model, TASK, "bf16", Machine(device))._start(3, 10_000, pd.DataFrame())
+    run = Training(model, TASK, "bf16", Machine(device)).start(3, 10_000, pd.DataFrame())
     loss = build_loss(model.loss, model.auxiliary)
     setup = Setup(loss, build_mixing(model.mix), model.seed, device, "bf16", None, print)
     rates: dict[str, list[float]] = {way: [] for way in ways}

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from benchmarks import tiling
+from benchmarks import tiling, training, training_gpu
 
 
 def test_the_tiling_benchmark_runs(capsys: pytest.CaptureFixture[str]) -> None:
@@ -18,3 +18,17 @@ def test_the_tiling_benchmark_runs(capsys: pytest.CaptureFixture[str]) -> None:
     for task in ("tile", *tiling.LABELLED):
         assert f"deflate tiles: peak RSS of `{task}` on 2048×2048 RGB, MB" in measured
     assert {"a random 512×512×3 window", "a random stack of 9 slices of 512×512"} <= set(measured)
+
+
+def test_the_training_benchmark_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    training.main(quick=True)
+    said = capsys.readouterr().out
+    rows = json.JSONDecoder().raw_decode(said, said.index("[\n"))[0]
+    assert [row["peer_name"] for row in rows] == ["bare PyTorch loop", None]
+
+
+def test_the_benchmark_of_loaders_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    training_gpu.main(quick=True)
+    said = capsys.readouterr().out
+    found = json.JSONDecoder().raw_decode(said, said.index("{\n"))[0]
+    assert list(found["img/s"]["tiny"]) == ["network alone", "device", "workers", "naive"]

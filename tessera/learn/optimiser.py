@@ -56,7 +56,9 @@ def _levels(encoder: nn.Module, windows: torch.Tensor) -> dict[int, int]:
     Found by differentiation, so that it holds for every encoder; on the meta device nothing is computed.
     """
     traced = copy.deepcopy(encoder).to("meta").eval().requires_grad_(True)
-    maps = [feature for feature in traced(windows) if feature.requires_grad and feature.numel()]
+    maps = traced(windows)
+    maps = maps[0] if isinstance(maps, tuple) else maps  # of DPT's encoders: maps and tokens
+    maps = [feature for feature in maps if feature.requires_grad and feature.numel()]
     names, parameters = zip(*traced.named_parameters(), strict=True)
     level: dict[str, int] = {}
     for number, feature in enumerate(maps):

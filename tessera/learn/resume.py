@@ -128,7 +128,10 @@ def save_state(path: Path, state: dict) -> None:
 
 
 def load_state(path: Path, note: Callable[[str], None]) -> dict | None:
-    """The saved state, on the CPU, or the one before where it cannot be read; None when there is none."""
+    """The saved state, on the CPU, or the one before where it cannot be read; None when there is none.
+
+    What cannot be read is removed, lest the next save put it in the place of the one before.
+    """
     for one in (path, _before(path)):
         if one.exists():
             try:
@@ -137,6 +140,7 @@ def load_state(path: Path, note: Callable[[str], None]) -> dict | None:
                 note(
                     f"{one} cannot be read ({type(error).__name__}): going back to the state before it, or to the start"
                 )
+                one.unlink()
     return None
 
 
@@ -145,9 +149,10 @@ def _before(path: Path) -> Path:
 
 
 def _own_modules() -> dict[str, Path]:
-    """The source files of this repository's modules in this process."""
+    """The source files of this repository's modules in this process; of `python -m stages.x`, the stage's own too."""
+    specs = [getattr(module, "__spec__", None) for module in sys.modules.values()]
     return {
-        name: Path(module.__file__)
-        for name, module in sys.modules.items()
-        if name.partition(".")[0] in ("tessera", "stages") and getattr(module, "__file__", None)
+        spec.name: Path(spec.origin)
+        for spec in specs
+        if spec and spec.name.partition(".")[0] in ("tessera", "stages") and spec.has_location
     }

@@ -10,6 +10,7 @@ import pandas as pd
 import torch
 
 from tessera.data.pixels import PixelStore
+from tessera.errors import InputError
 from tessera.learn import ranks
 from tessera.learn.augmentations.build import build_augmentation
 from tessera.learn.dataset import Shape, Windows
@@ -78,6 +79,7 @@ class Training:
         scored = Windows(store, windows[ranks.part(len(windows))], self.shape.span, self.shape)
         batch, steps = self.batches(train)
         run = self.start(channels, steps * self.model.epochs, train)
+        run.pieces = min(self.model.accumulate, batch // self.model.least_batch)
         ranks.refuse_differences(str(state))
         if state and (saved := ranks.from_first(lambda: load_state(state, clock.note))):
             run.restore(saved)
@@ -99,7 +101,7 @@ class Training:
                 run.begin_epoch(self.seed(run.epoch))
                 set_training(run.network, self.model, run.epoch)
                 order = draw_epoch(train, self.model, run.epoch)
-                order = ranks.part_of_batches(order, batch, self.model.accumulate, self._least())
+                order = ranks.part_of_batches(order, batch, run.pieces, self._least())
                 row = train_epoch(run, loader.epoch(run.epoch, order, run.step), setup, after_step)
                 row = {"epoch": run.epoch + 1, "lr": run.schedule.get_last_lr()[0], **row, "score": None}
                 due = row["epoch"] % self.model.validate_every == 0 or row["epoch"] == self.model.epochs
@@ -113,7 +115,10 @@ class Training:
     def draw_first_batch(
         self, path: Path, store: PixelStore, train: pd.DataFrame, patch_size: int, channels: int
     ) -> None:
-        """Writes a picture of what the first step will learn from; arguments as `fit`."""
+        """Writes a picture of the first step's windows before `mix`, changed as the workers change them; arguments as `fit`.
+
+        A loader on the device makes changes of the same kinds, drawn from other numbers.
+        """
         plain = Windows(store, train, patch_size, self.shape)
         items = draw_epoch(train, self.model, 0)[: self.model.batch].tolist()
         write_first_batch(path, plain, self._items(store, train, patch_size, channels), items, channels)
@@ -123,8 +128,13 @@ class Training:
         return Windows(store, train, patch_size, self.shape, augmentation, self.model.seed)
 
     def batches(self, train: pd.DataFrame) -> tuple[int, int]:
-        """The windows of a step, and the steps of an epoch."""
-        count = self.model.patches or len(train)
+        """The windows of a step, and the steps of an epoch. Raises InputError when the network needs more windows."""
+        count, least = self.model.patches or len(train), self.model.least_batch
+        if count < least:
+            raise InputError(
+                f"an epoch has {count} window(s), and decoder {self.model.decoder} trains on {least} at once: raise "
+                "patches, or take decoder Unet, FPN or Segformer"
+            )
         batch = min(self.model.batch, count)
         return batch, count // batch
 
@@ -141,7 +151,7 @@ class Training:
         scaler = torch.amp.GradScaler(self.device.type, enabled=self.amp == "fp16")
         sums = Sums(lambda item: _place(train, item), every=UNREAD if cuda else 1)
         kept = Kept(self.model.keep, self.model.keep_epochs, self.model.patience)
-        return Run(network, ema, optimiser, schedule, scaler, sums, pieces=self.model.accumulate, kept=kept)
+        return Run(network, ema, optimiser, schedule, scaler, sums, kept=kept)
 
     def _least(self) -> int:
         """Windows of a micro-batch that a rank needs, where batch-norm sees only its own, and to mix them."""

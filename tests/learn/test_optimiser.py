@@ -53,6 +53,14 @@ def test_layer_decay_lowers_the_rate_from_level_to_level(build) -> None:
     assert {lr for name, (lr, _) in found.items() if ".encoder." not in name} == {1e-3}
 
 
+def test_layer_decay_knows_the_blocks_of_a_plain_transformer(build) -> None:
+    network, optimiser, _ = build(decoder="DPT", encoder="tu-test_vit.r160_in1k", arguments={}, layer_decay=0.5)
+    found = settings(network, optimiser)
+    rates = [lr for name, (lr, _) in found.items() if ".encoder." in name]
+    assert min(rates) < max(rates) == 1e-3
+    assert found["network.encoder.model.patch_embed.proj.weight"][0] == min(rates)
+
+
 def test_norms_and_biases_are_not_decayed(build) -> None:
     network, optimiser, _ = build(decay="weights", weight_decay=0.03)
     for (_, parameter), (_, decay) in zip(

@@ -1,7 +1,9 @@
+import importlib.util
 import os
 import re
 import resource
 import signal
+import sys
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -84,6 +86,27 @@ def test_with_both_states_damaged_it_says_so_and_begins_again(tmp_path: Path) ->
     assert [note.split(" cannot be read")[0] for note in notes] == [str(path), str(path.with_suffix(".before"))]
 
 
+def test_a_damaged_state_never_takes_the_place_of_the_one_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Gone back to the one before, then killed between the two renames of the next save."""
+    path, rename = tmp_path / "state.pt", os.replace
+    for epoch in (3, 4):
+        save_state(path, STATE | {"epoch": epoch})
+    path.write_bytes(path.read_bytes()[:100])
+    assert load_state(path, print)["epoch"] == 3
+
+    def killed_at_the_second(old: Path, new: Path) -> None:
+        if new == path:
+            raise KeyboardInterrupt
+        rename(old, new)
+
+    monkeypatch.setattr(os, "replace", killed_at_the_second)
+    with pytest.raises(KeyboardInterrupt):
+        save_state(path, STATE | {"epoch": 5})
+    assert load_state(path, print)["epoch"] == 3
+
+
 class Time:
     """A clock that goes on when it is told to."""
 
@@ -156,6 +179,14 @@ def test_the_key_changes_with_the_code(tmp_path: Path, monkeypatch: pytest.Monke
         code.write_text(text)
         keys.append(run_key({}))
     assert keys[0] == keys[2] != keys[1]
+
+
+def test_the_stage_that_was_started_is_code_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`python -m stages.train` runs it under the name __main__."""
+    spec = importlib.util.find_spec("stages.train")
+    monkeypatch.setitem(sys.modules, "__main__", importlib.util.module_from_spec(spec))
+    monkeypatch.delitem(sys.modules, "stages.train", raising=False)
+    assert resume._own_modules()["stages.train"] == Path(spec.origin)
 
 
 def test_the_code_is_ours_alone() -> None:

@@ -127,6 +127,17 @@ def test_micro_batches_by_params(store: PixelStore, model: Callable, tmp_path: P
         model(batch=4, accumulate=3)
 
 
+def test_fewer_patches_than_a_batch_keep_the_images_that_a_network_needs_at_once(
+    store: PixelStore, model: Callable, tmp_path: Path
+) -> None:
+    few = {"decoder": "UPerNet", "arguments": {"decoder_channels": 16}, "epochs": 1, "batch": 8, "accumulate": 4}
+    run = fit(store, model(patches=5, **few), tmp_path / "state.pt")
+    assert run.pieces == 2
+    assert run.history[0]["images"] == 5
+    with pytest.raises(InputError, match="an epoch has 1 window.*UPerNet trains on 2 at once: raise patches"):
+        fit(store, model(patches=1, **few), tmp_path / "one.pt")
+
+
 def test_compiling_changes_no_name_of_a_weight(
     store: PixelStore, model: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
