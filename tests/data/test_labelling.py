@@ -34,6 +34,17 @@ def test_ignored_wins_over_what_other_files_and_rows_say(competition: Competitio
     np.testing.assert_array_equal(read_label(Labels.open(data, []), "b"), expected)
 
 
+@pytest.mark.parametrize("ending", ["", "*"])
+def test_brackets_in_a_pattern_are_brackets(competition: Competition, ending: str) -> None:
+    data = say(competition, "grey", train_masks=f"masks [v1]/{{image_id}}{ending}.png")
+    folder = Path(data.source) / "masks [v1]"
+    (Path(data.source) / "masks").rename(folder)
+    np.testing.assert_array_equal(read_label(Labels.open(data, []), "b"), truth("b"))
+    write_png(folder / "stray.png", truth("a"))
+    with pytest.raises(InputError, match=r"stray\.png: this mask has no image"):
+        build_manifest(data)
+
+
 def test_a_grey_mask_may_have_alpha(competition: Competition) -> None:
     data = say(competition, "grey")
     grey = Image.fromarray(truth("b"))
