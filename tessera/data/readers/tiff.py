@@ -30,6 +30,9 @@ class TiffReader(Reader):
         except InputError:
             self.close()
             raise
+        except struct.error as error:  # the file ends within its last page's header
+            self.close()
+            raise _damaged(path, error) from None
         count = self._colours.channels * self._numbers.shape[1]
         super().__init__(
             path, (depth, self._page.imagelength, self._page.imagewidth, count), self._colours.dtype, channels

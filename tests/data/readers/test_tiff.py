@@ -279,6 +279,16 @@ def test_a_volume_that_lost_its_last_pages_is_named(tmp_path: Path, kind: str) -
         open_image(path)
 
 
+def test_a_file_that_ends_within_its_last_header_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "i.tif"
+    with tifffile.TiffWriter(path) as file:  # contiguous pages: their headers stand at the end
+        for _ in range(3):
+            file.write(_smooth(50, 40), metadata=None, contiguous=True)
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(InputError, match=r"i\.tif: is truncated"):
+        open_image(path)
+
+
 def test_a_page_of_another_size_is_not_left_out(tmp_path: Path) -> None:
     with tifffile.TiffWriter(tmp_path / "i.tif") as file:
         for width in (40, 40, 38):
