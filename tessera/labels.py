@@ -90,15 +90,21 @@ class RleTable(NamedTuple):
 
 
 def read_csv(path: Path, *columns: str) -> pd.DataFrame:
-    """A csv as text; missing cells are "". Raises InputError: unreadable, or a column is not there."""
+    """A csv as text; missing cells are "". Row n of the index stands in line n + 2; lines that are empty have none.
+
+    Raises InputError: unreadable, rows longer than the header, or a column is not there.
+    """
     try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+        table = pd.read_csv(path, dtype=str, keep_default_na=False, skip_blank_lines=False)
     except UnicodeDecodeError:
         raise InputError(
             f"{path}{_first_foreign(path)}: cannot be read as a csv, it is not UTF-8; save it so"
         ) from None
     except (OSError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         raise InputError(f"{path}: cannot be read as a csv ({error})") from None
+    if not isinstance(table.index, pd.RangeIndex):  # pandas makes an index of what comes first, and moves the rest
+        raise InputError(f"{path} line 2: has more cells than the header has names, {', '.join(table.columns)}")
+    table = table[(table != "").any(axis=1)]
     for column in columns:
         if column not in table.columns:
             raise InputError(f"{path}: has no column {column!r}; its columns are {', '.join(table.columns)}")
@@ -133,6 +139,6 @@ def read_rle_table(
     ids = table[id_column].str.removesuffix(id_ending)
     classes = table[class_column] if class_column else [None] * len(table)
     rows: dict[str, list[Row]] = {}
-    for line, (row_id, name, text) in enumerate(zip(ids, classes, table[rle_column], strict=True), 2):
+    for line, row_id, name, text in zip(table.index + 2, ids, classes, table[rle_column], strict=True):
         rows.setdefault(row_id, []).append(Row(line, row_id, name, text.strip()))
     return RleTable(path, form, rows)

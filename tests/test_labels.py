@@ -25,10 +25,11 @@ def test_cells_are_text_and_missing_ones_empty(tmp_path: Path) -> None:
         (b"", "cannot be read as a csv"),
         (b'id,rle\n"a,1 2\n', "cannot be read as a csv"),
         (b"id,rle\na,b,c,d\ne,f,g,h,i\n", "cannot be read as a csv"),
+        (b"id,rle\na,1 2,\nb,,\n", "line 2: has more cells than the header has names, id, rle"),
         (b"id,rle\n\xff\xfe\xfa,1\n", "bad.csv line 2: cannot be read as a csv, it is not UTF-8"),
         (b"image,mask\na,1 2\n", "has no column 'id'; its columns are image, mask"),
     ],
-    ids=["empty", "open quote", "ragged", "binary", "other columns"],
+    ids=["empty", "open quote", "ragged", "shifted", "binary", "other columns"],
 )
 def test_a_bad_csv_is_named(tmp_path: Path, content: bytes, said: str) -> None:
     path = tmp_path / "bad.csv"
@@ -59,6 +60,11 @@ def test_a_wrong_row_is_named_by_file_line_and_id(tmp_path: Path) -> None:
     table = read_rle_table(_write(tmp_path / "t.csv", "id,rle\na,1 1\nb,1 1 1\n"), "id", "rle", RleForm())
     with pytest.raises(InputError, match=r"t\.csv line 3 \(id b\): RLE has 3 numbers"):
         table.read_runs(table.rows["b"][0], (2, 2))
+
+
+def test_empty_lines_count_as_lines_and_are_no_rows(tmp_path: Path) -> None:
+    table = read_rle_table(_write(tmp_path / "t.csv", "id,rle\n\na,1 1\n\n,\nb,1\n\n"), "id", "rle", RleForm())
+    assert [row.line for rows in table.rows.values() for row in rows] == [3, 6]
 
 
 def test_classes_and_file_name_ids(tmp_path: Path) -> None:

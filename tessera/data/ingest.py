@@ -131,7 +131,7 @@ def _read_meta(data: "Data", problems: list[str]) -> pd.DataFrame | None:
         with collected(problems):
             table = read_csv(Path(data.source) / name, data.id)
             table[data.id] = table[data.id].str.removesuffix(data.id_ending)
-            tables.append(table.assign(_place=[f"{name} line {line}" for line in range(2, len(table) + 2)]))
+            tables.append(table.assign(_place=[f"{name} line {line}" for line in table.index + 2]))
     if len(tables) <= len(data.meta):
         return None
     meta = pd.concat(tables, ignore_index=True).fillna("")

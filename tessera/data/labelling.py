@@ -1,5 +1,6 @@
 """The competition's labels, however they are said, as label slices (H, W): 0, 1 and 255 for ignored."""
 
+import collections
 import zlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ from tessera.data.annotations.polygons import PolygonFiles
 from tessera.data.annotations.rows import RleRows
 from tessera.data.layout import Item
 from tessera.data.readers.base import Band
+from tessera.errors import InputError, collected
 from tessera.tasks import IGNORE
 
 if TYPE_CHECKING:
@@ -79,13 +81,20 @@ class Labels:
 
     def _planes(self, asked: LabelSlice, rows: int) -> Iterator[np.ndarray]:
         """Planes (K, h, W) of `rows` rows."""
-        bands = self.annotations.bands(asked, rows)
         if self.valid is None:
-            yield from bands
+            yield from self.annotations.bands(asked, rows)
             return
-        for planes, (valid,) in zip(bands, self.valid.bands(asked, rows), strict=True):
-            planes[:, valid == 0] = IGNORE
-            yield planes
+        sources, problems = [self.valid.bands(asked, rows)], []
+        with collected(problems):
+            sources.append(self.annotations.bands(asked, rows))
+            for (valid,), planes in zip(*sources, strict=True):
+                planes[:, valid == 0] = IGNORE
+                yield planes
+        for source in sources:  # when one has stopped at a problem, the other may have its own
+            with collected(problems):
+                collections.deque(source, 0)
+        if problems:
+            raise InputError(*problems)
 
 
 def _key(data: "Data") -> str:

@@ -43,7 +43,7 @@ def find_items(source: Path, pattern: str) -> list[Item]:
     """
     found: dict[str, list[re.Match]] = {}
     expression = _expression(pattern)
-    for path in source.glob(_STANDS_FOR_NAMES.sub("*", glob.escape(pattern).replace("[*]", "*"))):
+    for path in source.glob(_STANDS_FOR_NAMES.sub("*", escaped(pattern))):
         match = expression.fullmatch(path.relative_to(source).as_posix())
         if match:
             found.setdefault(match["image_id"], []).append(match)
@@ -56,6 +56,11 @@ def find_items(source: Path, pattern: str) -> list[Item]:
     if problems:
         raise InputError(*problems)
     return items
+
+
+def escaped(pattern: str) -> str:
+    """A pattern as `glob` reads it: * alone stands for something, brackets and ? are what they are."""
+    return glob.escape(pattern).replace("[*]", "*")
 
 
 def natural(name: str) -> list[tuple[int, str]]:

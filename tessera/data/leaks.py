@@ -7,6 +7,7 @@ import pandas as pd
 from tessera.data.boxes import holders
 from tessera.data.likeness import near_duplicates
 from tessera.data.manifest import TEST, TRAIN
+from tessera.data.parts import with_manifest
 from tessera.data.pixels import PixelStore
 from tessera.errors import raise_problems
 
@@ -22,7 +23,7 @@ def check_folds(
     patches: with their bounds. Returns what a person should know though it cannot be otherwise.
     """
     problems = [f"fold {number} is empty" for number in range(fold.count) if not (parts.fold == number).any()]
-    joined = parts.merge(manifest, on="image_id")
+    joined = with_manifest(parts, manifest)
     for column in ("group", "digest") if fold.unit == "image" else ("digest",):  # parts of one image share its group
         problems += _shared(joined, column)
     problems += _in_both_subsets(manifest)

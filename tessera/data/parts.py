@@ -23,8 +23,13 @@ def whole_images(rows: pd.DataFrame) -> pd.DataFrame:
 
 def read_folds(path: Path) -> pd.DataFrame:
     """The parts, with the column `part_id`."""
-    parts = pd.read_csv(path, dtype={"image_id": str})
+    parts = pd.read_csv(path, dtype={"image_id": str}, keep_default_na=False)  # an image may be called NA
     return parts.assign(part_id=part_ids(parts))
+
+
+def with_manifest(parts: pd.DataFrame, manifest: pd.DataFrame) -> pd.DataFrame:
+    """The parts with what the manifest says of their images. Its column `fold`, say, which is the user's, stays out."""
+    return parts.merge(manifest.drop(columns=parts.columns.drop("image_id"), errors="ignore"), on="image_id")
 
 
 def part_ids(parts: pd.DataFrame) -> list[str]:

@@ -25,7 +25,7 @@ def build_template(data: "Data", manifest: pd.DataFrame) -> pd.DataFrame:
     template = read_csv(path, data.id)
     asked = template[data.id].str.removesuffix(data.id_ending)
     known, there = set(ids), set(asked)
-    places = [f"{path} line {line}: id {row_id!r}" for line, row_id in enumerate(asked, 2)]
+    places = [f"{path} line {line}: id {row_id!r}" for line, row_id in zip(asked.index + 2, asked, strict=True)]
     problems = [
         f"{place} has no test image" for place, row_id in zip(places, asked, strict=True) if row_id not in known
     ]

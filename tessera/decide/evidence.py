@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from tessera.data.manifest import row_ids
-from tessera.data.parts import plane_of
+from tessera.data.parts import plane_of, with_manifest
 from tessera.data.pixels import PixelStore
 from tessera.decide.decision import Decision
 from tessera.predict.store import ProbabilityStore
@@ -64,7 +64,7 @@ def oof_rows(parts: pd.DataFrame, manifest: pd.DataFrame, folds: list[int]) -> p
     A row of a part of the plane is named `<row>@y0-50x0-99`.
     """
     rows = []
-    for part in parts[parts.fold.isin(folds)].merge(manifest, on="image_id").itertuples():
+    for part in with_manifest(parts[parts.fold.isin(folds)], manifest).itertuples():
         group = part.group if part.part_id == part.image_id else part.part_id
         bounds = (part.y0, part.y1, part.x0, part.x1)
         cut = "" if bounds == (0, part.height, 0, part.width) else f"@{plane_of(part)}"

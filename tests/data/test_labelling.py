@@ -4,6 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from label_ways import BOXES, SIZES, WAYS, box_mask, read_label, say, truth, write_png
+from PIL import Image
 
 from tessera.data.ingest import build_manifest
 from tessera.data.labelling import READING, Labels
@@ -31,6 +32,24 @@ def test_ignored_wins_over_what_other_files_and_rows_say(competition: Competitio
     expected = truth("b")
     expected[:3, :3] = 255
     np.testing.assert_array_equal(read_label(Labels.open(data, []), "b"), expected)
+
+
+@pytest.mark.parametrize("ending", ["", "*"])
+def test_brackets_in_a_pattern_are_brackets(competition: Competition, ending: str) -> None:
+    data = say(competition, "grey", train_masks=f"masks [v1]/{{image_id}}{ending}.png")
+    folder = Path(data.source) / "masks [v1]"
+    (Path(data.source) / "masks").rename(folder)
+    np.testing.assert_array_equal(read_label(Labels.open(data, []), "b"), truth("b"))
+    write_png(folder / "stray.png", truth("a"))
+    with pytest.raises(InputError, match=r"stray\.png: this mask has no image"):
+        build_manifest(data)
+
+
+def test_a_grey_mask_may_have_alpha(competition: Competition) -> None:
+    data = say(competition, "grey")
+    grey = Image.fromarray(truth("b"))
+    Image.merge("LA", [grey, Image.new("L", grey.size, 255)]).save(Path(data.source) / "masks/b.png")
+    np.testing.assert_array_equal(read_label(Labels.open(data, []), "b"), truth("b"))
 
 
 @pytest.mark.parametrize("way", ["class rows", "lines"])

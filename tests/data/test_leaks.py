@@ -50,6 +50,14 @@ def test_clean_folds_pass(world: World) -> None:
     assert _z_blocks(world).check("part") == []
 
 
+def test_the_user_s_columns_may_be_called_as_a_part_s(world: World) -> None:
+    world.manifest["fold"] = world.manifest["z0"] = 7
+    assert world.check() == []
+    world.plant("group", "same", "i0_0", "i2_1")
+    with pytest.raises(InputError, match=r"fold 0 \(image i0_0\) and in fold 2"):
+        world.check()
+
+
 @pytest.mark.parametrize("column", ["group", "digest"])
 def test_a_value_in_two_folds_is_a_leak_that_names_both_images(world: World, column: str) -> None:
     world.plant(column, "same", "i0_0", "i2_1")

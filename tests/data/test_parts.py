@@ -117,9 +117,15 @@ def test_patches_are_placed_in_original_px(pixel_store: Callable[..., PixelStore
 
 
 def test_read_folds_names_the_parts_and_keeps_ids_as_text(tmp_path: Path) -> None:
-    rows = ["image_id,z0,z1,y0,y1,x0,x1,fold", "007,0,1,0,9,0,9,0", "8,0,2,0,9,0,9,0", "8,2,4,0,9,0,9,1"]
+    rows = [
+        "image_id,z0,z1,y0,y1,x0,x1,fold",
+        "007,0,1,0,9,0,9,0",
+        "8,0,2,0,9,0,9,0",
+        "8,2,4,0,9,0,9,1",
+        "NA,0,1,0,9,0,9,0",
+    ]
     (tmp_path / "folds.csv").write_text("\n".join(rows))
-    assert read_folds(tmp_path / "folds.csv").part_id.tolist() == ["007", "8@0-2", "8@2-4"]
+    assert read_folds(tmp_path / "folds.csv").part_id.tolist() == ["007", "8@0-2", "8@2-4", "NA"]
 
 
 def test_a_part_is_named_by_the_bounds_in_which_its_image_is_cut() -> None:

@@ -375,3 +375,16 @@ def test_several_at_once_are_all_listed(competition: Competition, names: tuple[s
     message = listed(data)
     assert f"{len(names)} problem(s)" in message
     assert [name for name in names if re.search(PROBLEMS[name].said, message)] == list(names)
+
+
+@pytest.mark.parametrize(
+    "wrong", [lambda s: write_png(s / "masks/b.png", truth("a")), lambda s: (s / "masks/b.png").unlink()]
+)
+def test_a_mask_and_its_valid_area_are_both_named(competition: Competition, wrong: Callable[[Path], object]) -> None:
+    data = say(competition, "grey", **VALID)
+    valid(Path(data.source), b=0 * truth("b"))
+    wrong(Path(data.source))
+    message = listed(data)
+    assert "2 problem(s)" in message
+    assert re.search(r"masks/b\.png: ", message)
+    assert re.search(r"valid/b\.png: the valid area .*is empty", message)

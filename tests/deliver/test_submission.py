@@ -88,6 +88,12 @@ def test_rows_are_the_slices_of_the_parts_that_were_run() -> None:
     assert set(rows_of_test(MANIFEST).fold) == {-1}
 
 
+def test_a_column_of_the_manifest_may_have_a_part_s_name() -> None:
+    pd.testing.assert_frame_equal(
+        oof_rows(PARTS, MANIFEST.assign(fold=7, z0=7), [0, 2]), oof_rows(PARTS, MANIFEST, [0, 2])
+    )
+
+
 def test_maps_are_at_the_truths_resolution_and_ignored_pixels_not_valid(evidence: Evidence) -> None:
     for row in evidence.rows.index:
         target, valid = evidence.truth(row)

@@ -4,7 +4,7 @@ import glob
 import re
 from pathlib import Path
 
-from tessera.data.layout import Item
+from tessera.data.layout import Item, escaped
 from tessera.errors import InputError, collected
 
 
@@ -20,7 +20,7 @@ def label_files(
     found = [
         (path, name)
         for name in classes
-        for path in sorted(source.glob(_fill(pattern, *map(glob.escape, (image_id, slice_name, name)))))
+        for path in sorted(source.glob(_fill(escaped(pattern), *map(glob.escape, (image_id, slice_name, name)))))
     ]
     if not found:
         place = label_file(source, pattern, image_id, slice_name)
@@ -38,7 +38,7 @@ def misplaced_files(
 ) -> list[str]:
     """A problem for each file (`what`: mask, …) that belongs to no image, slice or class, or to two of them."""
     anything = re.sub(r"\*?(\{\w+\}\*?)+", "*", pattern)
-    owners: dict[Path, set[str]] = {path: set() for path in source.glob(anything)}
+    owners: dict[Path, set[str]] = {path: set() for path in source.glob(escaped(anything))}
     for item in items:
         for name in item.slices if item.slices and "{slice}" in pattern else ("",):
             with collected([]):  # an image without label has said so

@@ -28,7 +28,7 @@ def _grey(path: Path, asked: LabelSlice, data: "Data", meaning: str) -> Iterator
     """Planes of a mask of `positive`, `ignore` and 0, for one class."""
     count, first = 0, None
     for y, pixels in _bands(path, "all", asked):
-        if pixels.shape[2] > 1 and (pixels[..., :3] != pixels[..., :1]).any():
+        if pixels.shape[2] > 2 and (pixels[..., :3] != pixels[..., :1]).any():  # of two, the second is alpha
             raise InputError(f"{path}: a mask must be grey, this one has colours; data.mask_kind: colour or instances")
         mask = pixels[..., 0]
         positive = mask == data.positive

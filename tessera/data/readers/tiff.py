@@ -2,6 +2,7 @@
 
 import functools
 import os
+import struct
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -25,9 +26,13 @@ class TiffReader(Reader):
             self._page = self._series.keyframe
             self._colours = colours_of(self._page, path)
             depth, self._numbers = _pages(path, self._series)
+            _check_chain(path, self._tiff, self._series, depth)
         except InputError:
             self.close()
             raise
+        except struct.error as error:  # the file ends within its last page's header
+            self.close()
+            raise _damaged(path, error) from None
         count = self._colours.channels * self._numbers.shape[1]
         super().__init__(
             path, (depth, self._page.imagelength, self._page.imagewidth, count), self._colours.dtype, channels
@@ -158,8 +163,7 @@ def _pages(path: Path, series: tifffile.TiffPageSeries) -> tuple[int, np.ndarray
     page = series.keyframe
     if page.axes not in ("YX", "YXS", "SYX"):
         raise InputError(f"{path}: its tiles are blocks of several slices (axes {page.axes}); save it slice by slice")
-    count = len(series.axes) - len(page.axes)
-    outer = [(axis, size) for axis, size in zip(series.axes[:count], series.shape[:count], strict=True) if size > 1]
+    outer = [(axis, n) for axis, n in zip(series.axes, series.shape, strict=True) if n > 1 and axis not in page.axes]
     channels = [i for i, (axis, _) in enumerate(outer) if axis in "CS"]
     depths = [i for i, (axis, _) in enumerate(outer) if axis not in "CS"]
     if len(depths) > 1 or len(channels) > 1:
@@ -171,6 +175,27 @@ def _pages(path: Path, series: tifffile.TiffPageSeries) -> tuple[int, np.ndarray
     depth = outer[depths[0]][1] if depths else 1
     numbers = np.arange(np.prod(sizes, dtype=int)).reshape(sizes)
     return depth, np.transpose(numbers, depths + channels).reshape(depth, -1)
+
+
+def _check_chain(path: Path, tiff: tifffile.TiffFile, series: tifffile.TiffPageSeries, depth: int) -> None:
+    """Raises InputError where slices would be lost: pages that lie beyond the file's end, or differ from the first."""
+    if offset := _next_page(tiff):
+        raise InputError(f"{path}: is truncated (page {len(tiff.pages) + 1} should begin at byte {offset})")
+    if depth > 1 and series.kind == "generic" and len(tiff.series) > 1:
+        others = ", ".join(str(other.shape) for other in tiff.series[1:4])
+        raise InputError(
+            f"{path}: holds {depth} slices like its first page, {series.keyframe.shape}, and pages of shape {others}; the "
+            "slices of a volume must be alike: take the others out"
+        )
+
+
+def _next_page(tiff: tifffile.TiffFile) -> int:
+    """Where the last page that could be read says the next one begins; 0: it was the last one."""
+    form, file, start = tiff.tiff, tiff.filehandle, tiff.pages[-1].offset
+    file.seek(start)
+    (tags,) = struct.unpack(form.tagnoformat, file.read(form.tagnosize))
+    file.seek(start + form.tagnosize + tags * form.tagsize)
+    return struct.unpack(form.offsetformat, file.read(form.offsetsize))[0]
 
 
 def _damaged(path: Path, error: Exception) -> InputError:

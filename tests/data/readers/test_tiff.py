@@ -252,3 +252,46 @@ def test_real_files_are_as_tifffile_reads_them_whole(name: str, level: int) -> N
     path = Path(os.environ["TESSERA_REAL_DATA"]) / f"bigtiff/images/{name}.tif"
     found = _read(path, level=level)[0].squeeze()
     np.testing.assert_array_equal(found, tifffile.imread(path, level=level))
+
+
+@pytest.mark.parametrize("compression", [None, "zlib"])
+@pytest.mark.parametrize("shape", [(40, 33, 1), (5, 40, 33, 1), (40, 1, 1)])
+def test_a_last_axis_of_1_is_no_depth(tmp_path: Path, shape: tuple[int, ...], compression: str | None) -> None:
+    pixels = _smooth(*shape)
+    tifffile.imwrite(tmp_path / "i.tif", pixels, photometric="minisblack", compression=compression)
+    np.testing.assert_array_equal(_read(tmp_path / "i.tif"), pixels.reshape(-1, *shape[-3:]))
+
+
+PAGES = {
+    "pages": {"compression": "zlib", "metadata": None},
+    "ImageJ": {"imagej": True, "metadata": {"axes": "ZYX"}},
+    "OME": {"ome": True, "metadata": {"axes": "ZYX"}},
+}
+
+
+@pytest.mark.parametrize("kind", PAGES)
+def test_a_volume_that_lost_its_last_pages_is_named(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "i.tif"
+    tifffile.imwrite(path, RNG.integers(0, 256, (6, 50, 40)).astype(np.uint8), photometric="minisblack", **PAGES[kind])
+    assert len(_read(path)) == 6
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 6 // 10])
+    with pytest.raises(InputError, match=r"i\.tif: is truncated \(page \d should begin at byte \d+\)"):
+        open_image(path)
+
+
+def test_a_file_that_ends_within_its_last_header_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "i.tif"
+    with tifffile.TiffWriter(path) as file:  # contiguous pages: their headers stand at the end
+        for _ in range(3):
+            file.write(_smooth(50, 40), metadata=None, contiguous=True)
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(InputError, match=r"i\.tif: is truncated"):
+        open_image(path)
+
+
+def test_a_page_of_another_size_is_not_left_out(tmp_path: Path) -> None:
+    with tifffile.TiffWriter(tmp_path / "i.tif") as file:
+        for width in (40, 40, 38):
+            file.write(_smooth(50, width), metadata=None)
+    with pytest.raises(InputError, match=r"i\.tif: holds 2 slices .*\(50, 40\), and pages of shape \(50, 38\)"):
+        open_image(tmp_path / "i.tif")
