@@ -58,7 +58,7 @@ def fill_image(shared: Shared, job: Job) -> Filled:
     """Reads, scales and writes an image or volume."""
     row, size, working = job.row, (job.row.height, job.row.width), job.pixels.shape[1:3]
     filled = Filled([], [], [], np.zeros(2, np.int64))
-    with open(shared.path, "r+b") as file, Slices(row, shared.data, shared.threads) as slices:
+    with open(shared.path, "r+b") as file, Slices(row, shared.data, shared.threads) as slices, shared.labels:
         filled.scalings.extend(_scalings(slices, row.depth, shared))
         for z, scaling in enumerate(filled.scalings):
             bands = _scaled(slices.bands(z), scaling, shared.report)

@@ -1,6 +1,7 @@
 """Raw files → manifest. Collects every problem before it complains."""
 
 import hashlib
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -82,10 +83,11 @@ def _check_item(
         problems.append(f"{item.pattern}: the slices of a volume must be alike, but {listed}")
     (height, width, channels), _ = next(iter(shapes), ((0, 0, 0), ""))
     labelled = (() if data.labels == "volume" else names) or ("",)
-    for z in range(len(labelled)) if labels and shapes else ():
-        with collected(problems):
-            for _ in labels.bands(LabelSlice(item.image_id, labelled, z, (height, width))):
-                pass
+    with labels or nullcontext():
+        for z in range(len(labelled)) if labels and shapes else ():
+            with collected(problems):
+                for _ in labels.bands(LabelSlice(item.image_id, labelled, z, (height, width))):
+                    pass
     return {
         "image_id": item.image_id, "subset": subset, "group": item.group or item.image_id,
         "height": height, "width": width, "depth": max(1, len(names)), "channels": channels, "image": item.pattern,

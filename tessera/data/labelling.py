@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 BAND_ROWS = 128
 
-# By the key that says where the labels are: a class with `bands` of planes, `shared`, and `strangers`.
+# By the key that says where the labels are: a class with `bands` of planes, `shared`, `strangers` and `close`.
 ANNOTATIONS = {"train_masks": MaskFiles, "train_rle": RleRows, "train_polygons": PolygonFiles}
 READING = {  # the keys of `data` that decide how labels are read
     *ANNOTATIONS, "labels", "classes", "class_names", "mask_kind", "positive", "ignore", "colours", "valid_masks", "rle_column",
@@ -62,6 +62,18 @@ class Labels:
     def strangers(self, items: list[Item]) -> list[str]:
         """A problem for every RLE row, mask or polygon file that belongs to no image or slice of `items`."""
         return self.annotations.strangers(items)
+
+    def close(self) -> None:
+        """Closes the files that were kept for further slices; call it, or leave `with`, when an image is done."""
+        self.annotations.close()
+        if self.valid:
+            self.valid.close()
+
+    def __enter__(self) -> "Labels":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def _shared(self, asked: LabelSlice) -> bool:
         return self.annotations.shared(asked) and (self.valid is None or self.valid.shared(asked))

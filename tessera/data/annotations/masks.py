@@ -10,8 +10,8 @@ from tessera.data.annotations.files import label_files, misplaced_files
 from tessera.data.annotations.mask_kinds import MASKS, above_0
 from tessera.data.annotations.planes import LabelSlice
 from tessera.data.annotations.uniting import is_picture, unite
+from tessera.data.annotations.volumes import OpenVolumes
 from tessera.data.layout import Item
-from tessera.data.readers.build import open_image
 from tessera.errors import InputError, collected
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ class MaskFiles:
 
     def __init__(self, data: "Data", problems: list[str]):
         self.data, self.source, self.pattern = data, Path(data.source), data.train_masks
+        self.volumes = OpenVolumes()
         self.meanings = {"": data.classes[0]}  # what stands for {class} in a file's name → what the file shows
         if "{class}" in self.pattern:
             self.meanings = {name: name for name in data.classes} | data.class_names
@@ -33,16 +34,23 @@ class MaskFiles:
         Raises InputError naming each file: not there, another size, undeclared values.
         """
         inside, read = _inside(asked, self.pattern), MASKS[self.data.mask_kind]
-        sources = [(path, read(path, inside, self.data, self.meanings[name])) for path, name in self._files(asked)]
+        sources = [
+            (path, read(path, self.volumes, inside, self.data, self.meanings[name]))
+            for path, name in self._files(asked)
+        ]
         return unite(sources, len(self.data.classes), asked.shape, rows)
 
     def shared(self, asked: LabelSlice) -> bool:
         """Whether all slices of the volume have this label."""
-        return "{slice}" not in self.pattern and _one_for_all(self._files(asked))
+        return "{slice}" not in self.pattern and _one_for_all(self._files(asked), self.volumes)
 
     def strangers(self, items: list[Item]) -> list[str]:
         """A problem for every mask without an image or slice, of two, or of no known class."""
         return misplaced_files(self.source, self.pattern, items, "mask", tuple(self.meanings))
+
+    def close(self) -> None:
+        """Closes the files of the image that is done."""
+        self.volumes.close()
 
     def _files(self, asked: LabelSlice) -> list[tuple[Path, str]]:
         return label_files(self.source, self.pattern, asked.image_id, asked.name, tuple(self.meanings))
@@ -53,6 +61,7 @@ class ValidMasks:
 
     def __init__(self, data: "Data"):
         self.source, self.pattern = Path(data.source), data.valid_masks
+        self.volumes = OpenVolumes()
 
     def bands(self, asked: LabelSlice, rows: int) -> Iterator[np.ndarray]:
         """(1, h, W) uint8 of `rows` rows, 0 outside. Raises InputError naming each file: not there, another size, …
@@ -60,7 +69,7 @@ class ValidMasks:
         and where nothing is valid.
         """
         files, some = self._files(asked), False
-        sources = [(path, above_0(path, _inside(asked, self.pattern))) for path, _ in files]
+        sources = [(path, above_0(path, self.volumes, _inside(asked, self.pattern))) for path, _ in files]
         for planes in unite(sources, 1, asked.shape, rows):
             some = some or bool(planes.any())
             yield planes
@@ -69,7 +78,11 @@ class ValidMasks:
 
     def shared(self, asked: LabelSlice) -> bool:
         """Whether all slices of the volume have this area."""
-        return "{slice}" not in self.pattern and _one_for_all(self._files(asked))
+        return "{slice}" not in self.pattern and _one_for_all(self._files(asked), self.volumes)
+
+    def close(self) -> None:
+        """Closes the files of the image that is done."""
+        self.volumes.close()
 
     def _files(self, asked: LabelSlice) -> list[tuple[Path, str]]:
         return label_files(self.source, self.pattern, asked.image_id, asked.name)
@@ -80,11 +93,11 @@ def _inside(asked: LabelSlice, pattern: str) -> LabelSlice:
     return asked.alone() if "{slice}" in pattern else asked
 
 
-def _one_for_all(files: list[tuple[Path, str]]) -> bool:
+def _one_for_all(files: list[tuple[Path, str]], volumes: OpenVolumes) -> bool:
     """Whether no file holds slices of its own."""
     for path, _ in files:
         if not is_picture(path):
-            with collected([]), open_image(path) as reader:  # what is wrong with a file, its bands say
+            with collected([]), volumes.open(path, "all") as reader:  # what is wrong with a file, its bands say
                 if reader.shape[0] > 1:
                     return False
     return True

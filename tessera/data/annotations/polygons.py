@@ -50,6 +50,9 @@ class PolygonFiles:
         """Whether all slices of the volume have this label."""
         return not self.in_lines and "{slice}" not in self.data.train_polygons
 
+    def close(self) -> None:
+        """Nothing stays open from slice to slice."""
+
     def strangers(self, items: list[Item]) -> list[str]:
         """A problem for every file or line without an image or slice."""
         if not self.in_lines:
