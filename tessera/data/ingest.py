@@ -51,10 +51,11 @@ def build_manifest(data: "Data", threads: int = 1) -> pd.DataFrame:
         table[LABEL_UNIT] = data.labels
     problems += _twice(table)
     if labels and items[TRAIN]:
-        named = zip(items[TRAIN], table.itertuples(), strict=False)  # a file's own slices are known by now
-        problems += labels.strangers(
-            [item._replace(slices=tuple(filter(None, label_slices(row)))) for item, row in named]
-        )
+        named = [  # a file's own slices are known by now
+            item._replace(slices=tuple(filter(None, label_slices(row))))
+            for item, row in zip(items[TRAIN] + items[TEST], table.itertuples(), strict=True)
+        ]
+        problems += labels.strangers(named[: len(items[TRAIN])], named[len(items[TRAIN]) :])
     if items[TEST] or not data.test_images:
         with collected(problems):  # checked here, so that its problems are listed with all others
             build_template(data, table)

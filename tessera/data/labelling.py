@@ -59,9 +59,10 @@ class Labels:
         """The manifest's `label`: where the labels of an image are, relative to the source."""
         return getattr(self.data, _key(self.data)).replace("{image_id}", image_id)
 
-    def strangers(self, items: list[Item]) -> list[str]:
-        """A problem for every RLE row, mask or polygon file that belongs to no image or slice of `items`."""
-        return self.annotations.strangers(items)
+    def strangers(self, items: list[Item], tests: list[Item]) -> list[str]:
+        """A problem for every RLE row, mask or polygon file that belongs to no image or slice of `items`, and for every
+        valid mask that belongs to none of these and none of `tests`."""
+        return self.annotations.strangers(items) + (self.valid.strangers(items + tests) if self.valid else [])
 
     def close(self) -> None:
         """Closes the files that were kept for further slices; call it, or leave `with`, when an image is done."""

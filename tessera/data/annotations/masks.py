@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tessera.data.annotations.files import label_files, misplaced_files
+from tessera.data.annotations.files import LabelFiles
 from tessera.data.annotations.mask_kinds import MASKS, above_0
 from tessera.data.annotations.planes import LabelSlice
 from tessera.data.annotations.uniting import is_picture, unite
@@ -22,11 +22,12 @@ class MaskFiles:
     """One mask file an image or slice, one for a whole volume, one a class, or several that are united."""
 
     def __init__(self, data: "Data", problems: list[str]):
-        self.data, self.source, self.pattern = data, Path(data.source), data.train_masks
+        self.data, self.pattern = data, data.train_masks
         self.volumes = OpenVolumes()
         self.meanings = {"": data.classes[0]}  # what stands for {class} in a file's name → what the file shows
         if "{class}" in self.pattern:
             self.meanings = {name: name for name in data.classes} | data.class_names
+        self.files = LabelFiles(Path(data.source), self.pattern, tuple(self.meanings))
 
     def bands(self, asked: LabelSlice, rows: int) -> Iterator[np.ndarray]:
         """Planes (K, h, W) of `rows` rows; a class without a file is empty where another one has a file.
@@ -36,31 +37,29 @@ class MaskFiles:
         inside, read = _inside(asked, self.pattern), MASKS[self.data.mask_kind]
         sources = [
             (path, read(path, self.volumes, inside, self.data, self.meanings[name]))
-            for path, name in self._files(asked)
+            for path, name in self.files.of(asked.image_id, asked.name)
         ]
         return unite(sources, len(self.data.classes), asked.shape, rows)
 
     def shared(self, asked: LabelSlice) -> bool:
         """Whether all slices of the volume have this label."""
-        return "{slice}" not in self.pattern and _one_for_all(self._files(asked), self.volumes)
+        return "{slice}" not in self.pattern and _one_for_all(self.files.of(asked.image_id, asked.name), self.volumes)
 
     def strangers(self, items: list[Item]) -> list[str]:
         """A problem for every mask without an image or slice, of two, or of no known class."""
-        return misplaced_files(self.source, self.pattern, items, "mask", tuple(self.meanings))
+        return self.files.misplaced(items, "mask")
 
     def close(self) -> None:
         """Closes the files of the image that is done."""
         self.volumes.close()
-
-    def _files(self, asked: LabelSlice) -> list[tuple[Path, str]]:
-        return label_files(self.source, self.pattern, asked.image_id, asked.name, tuple(self.meanings))
 
 
 class ValidMasks:
     """The valid areas: where the files of `data.valid_masks` are not 0."""
 
     def __init__(self, data: "Data"):
-        self.source, self.pattern = Path(data.source), data.valid_masks
+        self.pattern = data.valid_masks
+        self.files = LabelFiles(Path(data.source), self.pattern)
         self.volumes = OpenVolumes()
 
     def bands(self, asked: LabelSlice, rows: int) -> Iterator[np.ndarray]:
@@ -68,7 +67,7 @@ class ValidMasks:
 
         and where nothing is valid.
         """
-        files, some = self._files(asked), False
+        files, some = self.files.of(asked.image_id, asked.name), False
         sources = [(path, above_0(path, self.volumes, _inside(asked, self.pattern))) for path, _ in files]
         for planes in unite(sources, 1, asked.shape, rows):
             some = some or bool(planes.any())
@@ -78,14 +77,15 @@ class ValidMasks:
 
     def shared(self, asked: LabelSlice) -> bool:
         """Whether all slices of the volume have this area."""
-        return "{slice}" not in self.pattern and _one_for_all(self._files(asked), self.volumes)
+        return "{slice}" not in self.pattern and _one_for_all(self.files.of(asked.image_id, asked.name), self.volumes)
+
+    def strangers(self, items: list[Item]) -> list[str]:
+        """A problem for every file without an image or slice, or of two."""
+        return self.files.misplaced(items, "valid mask")
 
     def close(self) -> None:
         """Closes the files of the image that is done."""
         self.volumes.close()
-
-    def _files(self, asked: LabelSlice) -> list[tuple[Path, str]]:
-        return label_files(self.source, self.pattern, asked.image_id, asked.name)
 
 
 def _inside(asked: LabelSlice, pattern: str) -> LabelSlice:
