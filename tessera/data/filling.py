@@ -34,7 +34,7 @@ class Shared(NamedTuple):
     labels: Labels
     threads: int  # that decode one image
     scaling: Scaling | None = None  # of the data set, where it has one
-    report: Callable[[int], object] | None = None  # is told of every band how many values it has
+    report: Callable[[int], object] | None = None  # is told of every band how many bytes it has in its source's type
 
 
 class Job(NamedTuple):
@@ -51,14 +51,15 @@ class Filled(NamedTuple):
     scalings: list[Scaling]  # a slice
     patches: list[pd.DataFrame]  # a labelled slice
     truth: list[tuple[int, int, bytes]]  # slice, first row and zlib bytes of each chunk, where the scale is not 1
+    bytes_a_value: int  # of the source's type
     overlap: np.ndarray  # (2,) of truth and enlarged working labels: twice the common pixels, and the sum of both
 
 
 def fill_image(shared: Shared, job: Job) -> Filled:
     """Reads, scales and writes an image or volume."""
     row, size, working = job.row, (job.row.height, job.row.width), job.pixels.shape[1:3]
-    filled = Filled([], [], [], np.zeros(2, np.int64))
-    with open(shared.path, "r+b") as file, Slices(row, shared.data, shared.threads) as slices:
+    with open(shared.path, "r+b") as file, Slices(row, shared.data, shared.threads) as slices, shared.labels:
+        filled = Filled([], [], [], slices.dtype.itemsize, np.zeros(2, np.int64))
         filled.scalings.extend(_scalings(slices, row.depth, shared))
         for z, scaling in enumerate(filled.scalings):
             bands = _scaled(slices.bands(z), scaling, shared.report)
@@ -93,7 +94,7 @@ def _scaled(bands: Iterator[Band], scaling: Scaling, report: Callable[[int], obj
     for y, rows in bands:
         yield y, scaling.apply(rows)
         if report:
-            report(rows.size)
+            report(rows.nbytes)
 
 
 def _fill_labels(shared: Shared, job: Job, file: BinaryIO, z: int, filled: Filled) -> None:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 BAND_ROWS = 128
 
-# By the key that says where the labels are: a class with `bands` of planes, `shared`, and `strangers`.
+# By the key that says where the labels are: a class with `bands` of planes, `shared`, `strangers` and `close`.
 ANNOTATIONS = {"train_masks": MaskFiles, "train_rle": RleRows, "train_polygons": PolygonFiles}
 READING = {  # the keys of `data` that decide how labels are read
     *ANNOTATIONS, "labels", "classes", "class_names", "mask_kind", "positive", "ignore", "colours", "valid_masks", "rle_column",
@@ -59,9 +59,22 @@ class Labels:
         """The manifest's `label`: where the labels of an image are, relative to the source."""
         return getattr(self.data, _key(self.data)).replace("{image_id}", image_id)
 
-    def strangers(self, items: list[Item]) -> list[str]:
-        """A problem for every RLE row, mask or polygon file that belongs to no image or slice of `items`."""
-        return self.annotations.strangers(items)
+    def strangers(self, items: list[Item], tests: list[Item]) -> list[str]:
+        """A problem for every RLE row, mask or polygon file that belongs to no image or slice of `items`, and for every
+        valid mask that belongs to none of these and none of `tests`."""
+        return self.annotations.strangers(items) + (self.valid.strangers(items + tests) if self.valid else [])
+
+    def close(self) -> None:
+        """Closes the files that were kept for further slices; call it, or leave `with`, when an image is done."""
+        self.annotations.close()
+        if self.valid:
+            self.valid.close()
+
+    def __enter__(self) -> "Labels":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def _shared(self, asked: LabelSlice) -> bool:
         return self.annotations.shared(asked) and (self.valid is None or self.valid.shared(asked))

@@ -21,6 +21,7 @@ from tessera.data.pool import ordered
 from tessera.data.regions import Place
 from tessera.data.resampling import working_size
 from tessera.data.scaling import Counts, Scaling, measure
+from tessera.data.slices import Slices
 
 if TYPE_CHECKING:
     from tessera.params.data import Data
@@ -50,15 +51,18 @@ def write_tiles(manifest: pd.DataFrame, data: "Data", tile: "Tile", path: Path, 
     shared = Shared(data, tile, path, Labels.open(data, []), max(1, threads // processes))
     if tile.scaling == "dataset":
         shared = shared._replace(scaling=_measure_all(jobs, shared, processes))
+    with Slices(jobs[0].row, data, 1) as first:
+        expected = first.dtype.itemsize  # bytes a value, until an image says that it has others
     patches, ceilings, done = [pd.DataFrame(columns=COLUMNS)], {}, 0
     with (
         h5py.File(path, "r+") as file,
-        tqdm(desc="tile", total=sum(values), unit="B", unit_scale=True, disable=None) as bar,
+        tqdm(desc="tile", total=sum(values) * expected, unit="B", unit_scale=True, disable=None) as bar,
     ):
         if processes == 1:
             shared = shared._replace(report=bar.update)
         for number, filled in enumerate(ordered(fill_image, shared, jobs, processes)):
-            job, done = jobs[number], done + values[number]
+            job, done = jobs[number], done + values[number] * filled.bytes_a_value
+            bar.total += values[number] * (filled.bytes_a_value - expected)
             _describe(file[job.row.image_id], job, filled, scale_of(job.row, data, tile))
             patches += filled.patches
             if filled.truth:

@@ -111,6 +111,13 @@ def test_outside_the_valid_area_labels_are_ignored(competition: Competition, pat
         np.testing.assert_array_equal(read_label(labels, "b", z, SLICES), np.where(valid, whole, 255))
 
 
+def test_a_test_image_may_have_a_valid_area(competition: Competition) -> None:
+    data = say(competition, "grey", valid_masks="valid/{image_id}.png")
+    for name in (*BOXES, "t"):
+        write_png(Path(data.source) / f"valid/{name}.png", 1 + truth(name if name in BOXES else "a"))
+    assert build_manifest(data).image_id.tolist() == ["a", "b", "c", "t"]
+
+
 def test_holes_are_outside(competition: Competition) -> None:
     data = say(competition, "bare rings")
     outer, hole = [[1, 1], [18, 1], [18, 18], [1, 18]], [[5, 5], [15, 5], [15, 15], [5, 15]]
@@ -146,7 +153,7 @@ def test_names_with_pattern_characters_are_names(competition: Competition) -> No
         (source / f"masks/a_{number}.png").rename(source / f"masks/a[1]_{number}.png")
     labels = Labels.open(data, [])
     np.testing.assert_array_equal(read_label(labels, "a[1]"), truth("a"))
-    assert labels.strangers(find_items(source, data.train_images)) == []
+    assert labels.strangers(find_items(source, data.train_images), []) == []
 
 
 def test_what_decides_how_labels_are_read_is_known_to_the_pixel_store() -> None:

@@ -248,6 +248,10 @@ MASKS = {
         {"train_masks": "masks/{image_id}.jpg"},
     ),
     "a truncated mask": Problem("instances", lambda s: cut(s / "masks/a.png"), r"masks/a\.png: is truncated"),
+    "a valid area without image": Problem(
+        "grey", lambda s: (valid(s), write_png(s / "valid/z.png", truth("b"))),
+        r"valid/z\.png: this valid mask has no image", VALID,
+    ),
     "no valid area": Problem("grey", lambda s: valid(s, b=None), r"valid/b\.png: cannot be opened", VALID),
     "a valid area of another size": Problem(
         "grey", lambda s: valid(s, b=truth("a")), r"valid/b\.png: the mask is 24×40, its image 33×20", VALID,

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tessera.data.annotations.planes import LabelSlice, empty_planes, paint
+from tessera.data.annotations.volumes import OpenVolumes
 from tessera.data.readers.base import Band, Channels
-from tessera.data.readers.build import open_image
 from tessera.errors import InputError
 from tessera.tasks import IGNORE
 
@@ -16,18 +16,18 @@ if TYPE_CHECKING:
     from tessera.params.data import Data
 
 
-def above_0(path: Path, asked: LabelSlice) -> Iterator[np.ndarray]:
+def above_0(path: Path, volumes: OpenVolumes, asked: LabelSlice) -> Iterator[np.ndarray]:
     """Where a file is not 0, in any channel; planes (1, h, W) bool. Raises InputError."""
     if path.suffix.lower() in (".jpg", ".jpeg"):
         raise InputError(f"{path}: JPEG does not keep 0 as it was; give this mask as PNG or TIFF")
-    for _, pixels in _bands(path, "rgb", asked):
+    for _, pixels in _bands(path, volumes, "rgb", asked):
         yield pixels.any(axis=2)[None]
 
 
-def _grey(path: Path, asked: LabelSlice, data: "Data", meaning: str) -> Iterator[np.ndarray]:
+def _grey(path: Path, volumes: OpenVolumes, asked: LabelSlice, data: "Data", meaning: str) -> Iterator[np.ndarray]:
     """Planes of a mask of `positive`, `ignore` and 0, for one class."""
     count, first = 0, None
-    for y, pixels in _bands(path, "all", asked):
+    for y, pixels in _bands(path, volumes, "all", asked):
         if pixels.shape[2] > 2 and (pixels[..., :3] != pixels[..., :1]).any():  # of two, the second is alpha
             raise InputError(f"{path}: a mask must be grey, this one has colours; data.mask_kind: colour or instances")
         mask = pixels[..., 0]
@@ -46,10 +46,10 @@ def _grey(path: Path, asked: LabelSlice, data: "Data", meaning: str) -> Iterator
         )
 
 
-def _colour(path: Path, asked: LabelSlice, data: "Data", meaning: str) -> Iterator[np.ndarray]:
+def _colour(path: Path, volumes: OpenVolumes, asked: LabelSlice, data: "Data", meaning: str) -> Iterator[np.ndarray]:
     """Planes of a mask whose colours, or palette, `data.colours` explains."""
     strange: dict[int, tuple[int, int, int]] = {}
-    for y, pixels in _bands(path, "rgb", asked):
+    for y, pixels in _bands(path, volumes, "rgb", asked):
         if pixels.dtype != np.uint8:
             raise InputError(f"{path}: is {pixels.dtype}; data.colours are those of 8-bit masks")
         red, green, blue = np.moveaxis(pixels.astype(np.uint32), 2, 0)
@@ -86,9 +86,9 @@ def _unknown_colours(path: Path, strange: dict[int, tuple[int, int, int]]) -> li
     return problems + [f"{path}: {rest} further colours are not in data.colours; is it JPEG?"] * bool(rest)
 
 
-def _instances(path: Path, asked: LabelSlice, data: "Data", meaning: str) -> Iterator[np.ndarray]:
+def _instances(path: Path, volumes: OpenVolumes, asked: LabelSlice, data: "Data", meaning: str) -> Iterator[np.ndarray]:
     """Planes of a mask where 0 is background and any other number or colour an instance of the one class."""
-    return (_painted(mask, data, meaning) for (mask,) in above_0(path, asked))
+    return (_painted(mask, data, meaning) for (mask,) in above_0(path, volumes, asked))
 
 
 def _painted(mask: np.ndarray, data: "Data", meaning: str) -> np.ndarray:
@@ -97,12 +97,12 @@ def _painted(mask: np.ndarray, data: "Data", meaning: str) -> np.ndarray:
     return planes
 
 
-def _bands(path: Path, channels: Channels, asked: LabelSlice) -> Iterator[Band]:
+def _bands(path: Path, volumes: OpenVolumes, channels: Channels, asked: LabelSlice) -> Iterator[Band]:
     """The bands of a mask file: of its only image or, in a file that holds all slices of the volume, of the one asked for.
 
     A TIFF or npy is never decoded whole, a PNG, JPEG or JPEG 2000 always is.
     """
-    with open_image(path, channels) as reader:
+    with volumes.open(path, channels) as reader:
         depth, shape, expected = reader.shape[0], reader.shape[1:3], len(asked.names)
         if depth not in (1, expected):
             also = f", or the {expected} of the volume" if expected > 1 else ""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tessera.data.annotations.files import label_file, misplaced_files, row_id, row_ids
+from tessera.data.annotations.files import LabelFiles, label_file, row_id, row_ids
 from tessera.data.annotations.filled import Area, Filled
 from tessera.data.annotations.geometry import members, read_member, read_ring
 from tessera.data.annotations.planes import LabelSlice, empty_planes, meaning_of, spans
@@ -50,10 +50,13 @@ class PolygonFiles:
         """Whether all slices of the volume have this label."""
         return not self.in_lines and "{slice}" not in self.data.train_polygons
 
+    def close(self) -> None:
+        """Nothing stays open from slice to slice."""
+
     def strangers(self, items: list[Item]) -> list[str]:
         """A problem for every file or line without an image or slice."""
         if not self.in_lines:
-            return misplaced_files(self.source, self.data.train_polygons, items, "polygon file")
+            return LabelFiles(self.source, self.data.train_polygons).misplaced(items, "polygon file")
         known = row_ids(items)
         return [f"{place}: id {name!r} has no image" for name, (place, _) in self.records.items() if name not in known]
 

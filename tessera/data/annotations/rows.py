@@ -51,6 +51,9 @@ class RleRows:
         """Whether all slices of the volume have this label: each has rows of its own."""
         return False
 
+    def close(self) -> None:
+        """Nothing stays open from slice to slice."""
+
     def strangers(self, items: list[Item]) -> list[str]:
         """A problem for every row without an image or slice."""
         known = row_ids(items)
