@@ -39,7 +39,7 @@ def _run(fit: Fit) -> None:
     if not ranks.first():
         return
 
-    about, record = describe(said, run, clock, here.device, training.loader)
+    about, record = describe(said, run, clock, here.device)
     with paths.writing(paths.weights(model, fold)) as path:
         run.kept.finish(run.ema.network)
         save_checkpoint(path, run.ema.network, about)
