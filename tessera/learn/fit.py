@@ -43,7 +43,7 @@ class Fit(NamedTuple):
     @property
     def key(self) -> str:
         """Of its saved states, in which scores of the held-out parts choose epochs."""
-        return run_key(self.said, None if self.held_out is None else self.held_out.to_csv())
+        return run_key(self.said, None if self.held_out is None else self.held_out.to_csv(index=False))
 
     @property
     def channels(self) -> int:

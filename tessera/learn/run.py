@@ -28,16 +28,14 @@ class Run:
     step: int = 0  # finished ones of the epoch
     history: list[dict] = field(default_factory=list)
     kept: Kept = field(default_factory=Kept)
-    loader: str | None = (
-        None  # the name of what makes its batches, each draws its own random changes; None: nothing yet
-    )
+    loader: str | None = None  # that makes its batches, with random changes of its own; None: none has yet
 
     @property
     def device(self) -> torch.device:
         return next(self.network.parameters()).device
 
     def load_with(self, loader: str, note: Callable[[str], None]) -> None:
-        """Says so when its batches were made by another loader so far."""
+        """Remembers by which loader batches are made from here on; `note` is told when it was another so far."""
         if self.loader not in (None, loader):
             note(
                 f"loader {self.loader} changed the windows so far, {loader} does from here on: with other random numbers"

@@ -20,4 +20,4 @@ def test_a_state_is_of_what_was_scored_too(pixel_store: Callable[..., PixelStore
     others.append(others[-1].assign(x1=[*[32] * 15, 64, *[32] * 14]))  # a row in the middle, which print leaves out
     keys = [fit.key, *(fit._replace(held_out=other).key for other in others)]
     assert len(set(keys)) == len(keys)
-    assert fit._replace(held_out=held_out.copy()).key == fit.key
+    assert fit._replace(held_out=held_out.set_axis([7])).key == fit.key  # its place among all folds' parts
