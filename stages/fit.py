@@ -14,7 +14,6 @@ from tessera.learn.lock import locked
 from tessera.learn.probe import probe
 from tessera.learn.progress import Clock
 from tessera.learn.record import describe
-from tessera.learn.resume import run_key
 from tessera.learn.training import Training
 
 SCRATCH = paths.SCRATCH / "train"
@@ -28,7 +27,7 @@ def run(fit: Fit) -> None:
 
 def _run(fit: Fit) -> None:
     model, fold, said, here = fit.model, fit.fold, fit.said, machine.here()
-    scratch = SCRATCH / f"{model}-{fold}-{run_key(said)}"
+    scratch = SCRATCH / f"{model}-{fold}-{fit.key}"
     training = fit.training(here)
     clock = Clock(f"{model} fold {fold}", fit.section.epochs)
     if ranks.first():
@@ -39,7 +38,7 @@ def _run(fit: Fit) -> None:
     if not ranks.first():
         return
 
-    about, record = describe(said, run, clock, here.device, training.loader)
+    about, record = describe(said, run, clock, here.device)
     with paths.writing(paths.weights(model, fold)) as path:
         run.kept.finish(run.ema.network)
         save_checkpoint(path, run.ema.network, about)

@@ -7,7 +7,6 @@ probed again (two steps on the CPU) and compared with the probe of its run recor
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 
 import torch
 from tqdm import tqdm
@@ -21,6 +20,7 @@ from tessera.learn.probe import probe
 from tessera.machine import Machine
 
 CODE = ("stages/", "tessera/")
+ON_DEVICE = "tessera/learn/on_device/"
 GROUPS = ("train", "full")
 
 
@@ -46,7 +46,8 @@ def _reason(stage: str, changes: list[dict | str]) -> str:
     path = paths.record(model, fold)
     if not path.exists():
         return f"{path} is not there: dvc pull brings it, if it was ever trained"
-    if beyond := ", ".join(_beyond_code(changes)):
+    changed = _changed(changes)
+    if beyond := ", ".join(f"{name} {how}" for name, how in changed.items() if not name.startswith(CODE)):
         return beyond
     fit = full.prepare(model) if group == "full" else train.prepare(model, int(fold))
     record = json.loads(path.read_text())
@@ -54,16 +55,16 @@ def _reason(stage: str, changes: list[dict | str]) -> str:
         return unlike
     if "probe" not in record:
         return f"{path} is older than probes are"
+    unseen = ", ".join(name for name in changed if name.startswith(ON_DEVICE))
+    if unseen and record["loader"] == "device":
+        return f"its windows were made on the device, by code that a probe on the CPU does not run: {unseen}"
     return unlike_probe(record["probe"], probe(fit.training(Machine(torch.device("cpu"))), *fit.material))
 
 
-def _beyond_code(changes: list[dict | str]) -> Iterator[str]:
-    """What `dvc status` says has changed, but code."""
-    for change in changes:
-        files = next(iter(change.values())) if isinstance(change, dict) else {change: ""}
-        for name, how in files.items():
-            if not name.startswith(CODE):
-                yield f"{name} {', '.join(how) if isinstance(how, dict) else how}"
+def _changed(changes: list[dict | str]) -> dict[str, str]:
+    """What `dvc status` says has changed, and how."""
+    files = [next(iter(change.values())) if isinstance(change, dict) else {change: ""} for change in changes]
+    return {name: ", ".join(how) if isinstance(how, dict) else how for each in files for name, how in each.items()}
 
 
 def _dvc(*arguments: str) -> str:

@@ -7,6 +7,7 @@ import pandas as pd
 from tessera.data.pixels import PixelStore
 from tessera.learn.networks.licences import licence_of
 from tessera.learn.record import describe_seen
+from tessera.learn.resume import run_key
 from tessera.learn.training import Training
 from tessera.machine import Machine
 from tessera.tasks import Binary
@@ -38,6 +39,11 @@ class Fit(NamedTuple):
             "data_digest": self.store.digest, "licence": licence_of(self.section),
             "selected_on_validation": self.section.selected_on_validation,
         }  # fmt: skip
+
+    @property
+    def key(self) -> str:
+        """Of its saved states, in which scores of the held-out parts choose epochs."""
+        return run_key(self.said, None if self.held_out is None else self.held_out.to_csv(index=False))
 
     @property
     def channels(self) -> int:

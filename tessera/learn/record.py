@@ -24,7 +24,7 @@ def describe_seen(windows: pd.DataFrame, manifest: pd.DataFrame) -> dict:
     }  # fmt: skip
 
 
-def describe(said: dict, run: Run, clock: Clock, device: torch.device, loader: str) -> tuple[dict, dict]:
+def describe(said: dict, run: Run, clock: Clock, device: torch.device) -> tuple[dict, dict]:
     """The checkpoint's account of itself (the same bytes on every run) and the run record (machine, time, memory)."""
     scores = [row["score"] for row in run.history if row["score"] is not None]
     about = said | {
@@ -33,7 +33,7 @@ def describe(said: dict, run: Run, clock: Clock, device: torch.device, loader: s
     }  # fmt: skip
     images, seconds = (sum(row[key] for row in run.history) for key in ("images", "seconds"))
     record = about | {
-        "commit": _commit(), "machine": platform.node(), "platform": platform.platform(), "device": str(device), "loader": loader,
+        "commit": _commit(), "machine": platform.node(), "platform": platform.platform(), "device": str(device), "loader": run.loader,
         "ranks": ranks.count(),
         "torch": torch.__version__, "threads": torch.get_num_threads(),
         "seconds": clock.seconds, "train_seconds": seconds, "images": images, "images_per_second": images / seconds,

@@ -1,5 +1,6 @@
 """All that changes while a model is trained, as something that can be saved and gone back to."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
@@ -27,10 +28,19 @@ class Run:
     step: int = 0  # finished ones of the epoch
     history: list[dict] = field(default_factory=list)
     kept: Kept = field(default_factory=Kept)
+    loader: str | None = None  # that makes its batches, with random changes of its own; None: none has yet
 
     @property
     def device(self) -> torch.device:
         return next(self.network.parameters()).device
+
+    def load_with(self, loader: str, note: Callable[[str], None]) -> None:
+        """Remembers by which loader batches are made from here on; `note` is told when it was another so far."""
+        if self.loader not in (None, loader):
+            note(
+                f"loader {self.loader} changed the windows so far, {loader} does from here on: with other random numbers"
+            )
+        self.loader = loader
 
     def begin_epoch(self, seed: int) -> None:
         """Random numbers of the epoch's own, unless it has begun already."""
@@ -62,7 +72,7 @@ class Run:
             "network": self.network.state_dict(), "ema": self.ema.network.state_dict(), "ema_steps": self.ema.steps,
             "optimiser": self.optimiser.state_dict(), "schedule": self.schedule.state_dict(),
             "scaler": self.scaler.state_dict(), "sums": sums, "pieces": self.pieces,
-            "epoch": self.epoch, "step": self.step, "history": self.history,
+            "epoch": self.epoch, "step": self.step, "history": self.history, "loader": self.loader,
             "kept": self.kept.state(), "random": ranks.gathered(_random_state(self.device)),
         }  # fmt: skip
 
@@ -76,7 +86,7 @@ class Run:
         self.scaler.load_state_dict(state["scaler"])
         self.sums.restore(state["sums"])
         self.pieces, self.epoch, self.step = state["pieces"], state["epoch"], state["step"]
-        self.history = state["history"]
+        self.history, self.loader = state["history"], state["loader"]
         self.kept.restore(state["kept"])
         if ranks.rank() < len(state["random"]):  # else there were fewer ranks
             _set_random_state(state["random"][ranks.rank()], self.device)

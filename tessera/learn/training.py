@@ -88,8 +88,10 @@ class Training:
         setup = Setup(
             loss, mixing, self.model.seed, self.device, self.amp, self.model.clip, clock.note, self.model.least_batch
         )
-        loader = build_loader(items, scored, self.model, self.task, batch // ranks.count(), self.machine, clock.note)
-        self.loader = loader.name
+        loader = build_loader(
+            items, scored, self.model, self.task, batch // ranks.count(), self.machine, clock.note, run.loader
+        )
+        run.load_with(loader.name, clock.note)
 
         def after_step() -> None:
             clock.step()

@@ -129,6 +129,12 @@ def test_the_page_needs_nothing_but_itself(page: str) -> None:
     assert all(address.startswith(("data:image/svg+xml;base64,", "data:image/jpeg;base64,")) for address in addresses)
 
 
+def test_the_learning_rate_is_drawn_beside_loss_and_score(page: str) -> None:
+    figures = [base64.b64decode(one).decode() for one in re.findall(r'src="data:image/svg\+xml;base64,([^"]*)"', page)]
+    labels = ["training loss", "score of the fold", "learning rate"]
+    assert sum(all(f">{label}</text>" in figure for label in labels) for figure in figures) == len(MODELS)
+
+
 def test_every_section_is_there(page: str) -> None:
     assert re.findall(r"<h2>(.*?)</h2>", page) == SECTIONS
 

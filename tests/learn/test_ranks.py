@@ -156,7 +156,7 @@ def test_batch_statistics_are_the_mean_of_the_ranks(train: Callable, tmp_path: P
 
 def test_the_record_says_how_many(train: Callable, tmp_path: Path) -> None:
     def record() -> dict:
-        return describe({}, train("two", epochs=1, loss={"bce": 1.0}), Clock("tiny", 1), CPU, "workers")[1]
+        return describe({}, train("two", epochs=1, loss={"bce": 1.0}), Clock("tiny", 1), CPU)[1]
 
     for said in in_two(tmp_path, record):
         assert (said["ranks"], said["images"]) == (2, 4 * STEPS)

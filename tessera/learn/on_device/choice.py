@@ -31,15 +31,18 @@ def build_loader(
     batch: int,
     machine: Machine,
     note: Callable[[str], None],
+    before: str | None = None,
 ) -> Loader | DeviceLoader:
     """The loader that TESSERA_LOADER asks for, of training items and those that are scored.
 
-    auto: on a GPU, when pixels fit and it has the changes, `device`; else workers. `note` says which, in one line.
+    auto: the one that the training had `before`; at first, on a GPU, `device`. Where pixels do not fit, or it lacks a
+    change, workers. `note` says which, in one line.
 
     Raises InputError when `device` is asked for and cannot be.
     """
     workers = Loader(items, task, batch, machine.workers, machine.device.type == "cuda")
-    if machine.loader == "workers" or (machine.loader == "auto" and machine.device.type != "cuda"):
+    usual = "device" if machine.device.type == "cuda" else "workers"
+    if (before or usual if machine.loader == "auto" else machine.loader) == "workers":
         return workers
     try:
         changes = Changes(entries_in(model), model.slices)

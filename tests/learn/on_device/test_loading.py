@@ -1,5 +1,8 @@
 """The loader whose pixels lie on the device, here the CPU."""
 
+import os
+import shutil
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -229,6 +232,45 @@ def test_a_training_on_the_device_is_decided_by_its_seed(
     weights = [torch.cat([p.flatten() for p in run.network.parameters()]) for run in (first, again)]
     assert torch.equal(*weights)
     assert capsys.readouterr().out.count("loads on cpu: pixels and labels take") == 2
+
+
+@pytest.mark.parametrize("before", ["device", "workers"])
+def test_a_training_goes_on_with_its_loader_unless_another_is_asked_for(
+    store: PixelStore,
+    tmp_path: Path,
+    model: Callable[..., Model],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    before: str,
+) -> None:
+    section = model(epochs=2, slices=3, augment={"scale": 0.2, "brightness": 0.2})
+    whole = train(store, section, tmp_path / "whole.pt", before)
+    with monkeypatch.context() as patch:
+        patch.setattr(Clock, "say", lambda self, row: os.kill(os.getpid(), signal.SIGINT))  # after the first epoch
+        with pytest.raises(KeyboardInterrupt):
+            train(store, section, tmp_path / "state.pt", before)
+    shutil.copy(tmp_path / "state.pt", tmp_path / "other.pt")
+    said = "loader {} changed the windows so far, {} does from here on"
+    capsys.readouterr()
+
+    run = train(store, section, tmp_path / "state.pt", "auto")
+    assert run.loader == before
+    assert all(map(torch.equal, run.network.parameters(), whole.network.parameters()))
+    assert "so far" not in capsys.readouterr().out
+
+    (other,) = {"device", "workers"} - {before}
+    run = train(store, section, tmp_path / "other.pt", other)
+    assert run.loader == other
+    assert not all(map(torch.equal, run.network.parameters(), whole.network.parameters()))
+    assert said.format(before, other) in capsys.readouterr().out
+
+
+def test_pixels_that_no_longer_fit_change_the_loader(store: PixelStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    section, task = model_of(Augment()), Multilabel(CLASSES)
+    items, scored = items_of(store, section, task), scored_of(store, Shape.of(section))
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (100_000, 200_000))
+    machine = Machine(GPU, 1, loader="auto")
+    assert isinstance(build_loader(items, scored, section, task, 2, machine, print, "device"), Loader)
 
 
 def test_unchanged_windows_train_to_the_same_weights_with_either_loader(
