@@ -24,8 +24,9 @@ from tessera.tasks import Binary
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest file first, so that both processes end together."""
-    items.sort(key=lambda item: "test_end_to_end" not in item.nodeid)
+    """The longest files first, so that both processes end together."""
+    long = ("test_reruns", "test_end_to_end")
+    items.sort(key=lambda item: next((n for n, name in enumerate(long) if name in item.nodeid), len(long)))
 
 
 SIZES = {"a": (24, 40), "b": (33, 20), "c": (40, 24), "t": (31, 37)}  # three training images, and t to predict

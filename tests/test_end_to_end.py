@@ -3,7 +3,6 @@
 import json
 import multiprocessing
 import shutil
-from concurrent.futures import ThreadPoolExecutor
 
 import h5py
 import pandas as pd
@@ -15,8 +14,6 @@ from tessera.data.sample import write_sample
 from tessera.errors import InputError
 from tessera.learn.checkpoints import digest_of
 from tessera.learn.lock import locked
-
-AFTER = {"tune", "submit", "report"}
 
 
 @pytest.fixture(scope="module")
@@ -182,53 +179,6 @@ def test_bad_input_leaves_nothing_half_written(finished, tmp_path, monkeypatch, 
     assert {path.suffix for path in paths.SCRATCH.rglob("*") if path.is_file()} == {".lock"}  # of train
 
 
-def test_dvc_repeats_nothing_that_did_not_change(tmp_path):
-    """Two repositories: in one, models come, change and go; the other is fresh, without them."""
-    first, last = toy_params(), toy_params()
-    first["fold"]["run"] = last["fold"]["run"] = [0]
-    last["models"]["deep"] |= {"encoder": "tu-mobilenetv3_small_050"}
-    home = Repository.create(tmp_path / "home", first)
-    fresh = Repository.create(tmp_path / "fresh", last)
-    raw = home.raw_state()
-    with ThreadPoolExecutor(2) as pool:
-        ran, _ = pool.map(Repository.repro, (home, fresh))
-    assert ran >= {"ingest", "tile", "fold", "train@flat-0", "oof@deep-0", "predict@deep", *AFTER}
-    assert home.repro() == set(), "a second run runs nothing"
-
-    home.params["tune"]["thresholds"] = "global"
-    home.write_params()
-    assert home.repro() == AFTER, "a threshold rule"
-
-    home.params["models"]["deep"]["encoder"] = last["models"]["deep"]["encoder"]
-    home.params["tune"] = last["tune"]
-    home.write_params()
-    assert home.repro() == {"train@deep-0", "oof@deep-0", "predict@deep"} | AFTER, "a changed encoder"
-
-    home.params = last | {"models": last["models"] | {"extra": last["models"]["flat"] | {"seed": 5}}}
-    home.params["train"] = last["train"] | {"models": ["flat", "deep", "extra"], "full": ["flat"]}
-    home.params["tune"] = last["tune"] | {"ensemble": ["flat", "deep", "extra"]}
-    home.write_params()
-    new = {"train@extra-0", "oof@extra-0", "predict@extra", "full@flat", "predict@flat", "predict@deep"}
-    assert home.repro() == new | AFTER, "a new model, and a training on all folds"
-    for path in (paths.SCORES, paths.RECIPE, paths.REPORT):
-        assert "one trained on all folds, in flat" in home.read(path).decode()
-
-    home.params = last
-    home.write_params()
-    assert home.repro() - AFTER == {"predict@flat"}, "both removed"
-    assert "left over and not read" in home.run("python", "-m", "stages.tune")
-    for path in (
-        paths.SUBMISSION,
-        paths.RECIPE,
-        paths.SCORES,
-        paths.TILES,
-        paths.oof("deep", 0),
-        paths.weights("deep", 0),
-    ):
-        assert home.read(path) == fresh.read(path), f"{path} differs from a fresh clone's"
-    assert home.raw_state() == raw, "the user's own data was touched"
-
-
 def test_an_edit_of_code_that_changes_no_training_keeps_them(finished, tmp_path):
     params = toy_params()
     params["fold"]["run"] = [0]
@@ -267,25 +217,3 @@ def test_an_edit_of_code_that_changes_no_training_keeps_them(finished, tmp_path)
     assert "train@flat-0                runs again: another loss of the first two steps" in said
     assert set(json.loads(home.run("dvc", "status", "--json", "train"))) == {"train@flat-0", "train@deep-0"}
     assert home.read(paths.weights("flat", 0)) == before
-
-
-def test_a_fold_trained_on_a_rented_machine_comes_home(tmp_path):
-    """README: clone, pull, train one fold, push the run cache there; `dvc repro --pull` at home does not train it again."""
-    params = toy_params()
-    params["fold"]["run"] = [0]
-    params["train"]["models"] = params["tune"]["ensemble"] = ["flat"]
-    home = Repository.create(tmp_path / "home", params)
-    home.run("dvc", "remote", "add", "-d", "storage", str(tmp_path / "storage"))
-    home.repro("fold")
-    home.run("dvc", "push")
-    home.commit()
-
-    rented = home.clone(tmp_path / "rented")
-    rented.run("dvc", "pull", "--allow-missing")
-    assert rented.repro("-s", "train@flat-0") == {"train@flat-0"}
-    rented.run("dvc", "push", "--run-cache")
-
-    said = home.run("dvc", "repro", "--pull")
-    assert "Running stage 'train@flat-0'" not in said and "Running stage 'submit'" in said
-    for path in (paths.weights("flat", 0), paths.record("flat", 0)):
-        assert home.read(path) == rented.read(path)
