@@ -1,4 +1,7 @@
+import multiprocessing
+import os
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -62,3 +65,30 @@ def test_processes_stay_alive_from_epoch_to_epoch(items: Windows) -> None:
     first = [worker.pid for worker in loader._batches._iterator._workers]
     list(loader.epoch(1, ORDER, 0))
     assert [worker.pid for worker in loader._batches._iterator._workers] == first
+
+
+@pytest.mark.skipif(
+    not Path("/proc/self/smaps_rollup").exists(), reason="a process's own memory is told by Linux alone"
+)
+def test_processes_share_the_pixels(pixel_store: Callable[..., PixelStore]) -> None:
+    """Each reads all of them, and has none of its own."""
+    side, count = 4096, 2
+    store = pixel_store({"a": np.ones((1, side, side, 3), np.uint8)})
+    with open(store.path, "rb") as file:
+        os.fsync(file.fileno())  # what waits to be written would count as memory of its reader
+    places = [("a", 0, y, x) for y in range(0, side, 256) for x in range(0, side, 256)]
+    patches = pd.DataFrame(places, columns=["image_id", "z", "y", "x"])
+    items = Windows(store, patches, 256, Shape(256, Stack(1)))
+    loader = Loader(items, Binary(["a"]), batch=16, workers=count, pinned=False)
+    one, all_of_it = np.zeros(count * len(items), int), np.tile(np.arange(len(items)), count)
+    own = []
+    for order in (one, one, all_of_it):  # the first fills the queues
+        list(loader.epoch(0, order, 0))
+        own.append(sum(private_bytes(process.pid) for process in multiprocessing.active_children()))
+    assert own[2] - own[1] < side * side * 3 / 4
+
+
+def private_bytes(process: int) -> int:
+    """Memory that no other process has."""
+    lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
+    return sum(int(line.split()[1]) for line in lines if line.startswith("Private_Dirty")) * 1024
