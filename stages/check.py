@@ -3,16 +3,13 @@
 No stage: run it by hand after an edit of params.yaml. It reads data/manifest.csv, and writes nothing.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import pandas as pd
 import torch
 
 from stages.command import command
 from tessera import paths
 from tessera.data.manifest import read_manifest
-from tessera.errors import InputError
+from tessera.errors import InputError, collected, raise_problems
 from tessera.learn.augmentations.build import build_augmentation
 from tessera.learn.networks.build import build_network, parameters_of
 from tessera.params.load import load_params
@@ -27,22 +24,13 @@ def main() -> None:
     rows, problems = [], []
     for name in params.train.models:  # those of train.full are among them
         model = params.models[name]
-        with _noted(name, problems):
+        with collected(problems, f"models.{name}: "):
             build_augmentation(model, channels, task)
-        with _noted(name, problems):
+        with collected(problems, f"models.{name}: "):
             rows.append((name, _parameters(model, channels, task.channels), model.size, model.slices, model.batch))
-    if problems:
-        raise InputError("\n".join(problems))
+    raise_problems("params.yaml cannot be trained", problems)
     table = pd.DataFrame(rows, columns=["model", "parameters", "window px", "slices", "batch"])
     print(table.to_string(index=False, formatters={"parameters": "{:,}".format}))
-
-
-@contextmanager
-def _noted(name: str, problems: list[str]) -> Iterator[None]:
-    try:
-        yield
-    except InputError as error:
-        problems.append(f"models.{name}: {error}")
 
 
 def _parameters(model: Model, channels: int, classes: int) -> int:

@@ -40,10 +40,11 @@ def test_all_that_is_wrong_is_said_at_once_with_its_model(tmp_path: Path) -> Non
     params["models"]["not_declared"] = params["models"]["unet_25d"]
     with pytest.raises(InputError) as error:
         checked(tmp_path, params)
-    blur, count, decoder = str(error.value).splitlines()
-    assert re.match(r"models\.unet_2d: .*GaussianBlur.*blur_limits", blur)
-    assert re.match(r"models\.unet_2d: .*parameters, params_max allows 1,000", count)
-    assert re.match(r"models\.unet_25d: decoder 'Unett' is not known", decoder)
+    title, blur, count, decoder = str(error.value).splitlines()
+    assert "3 problem(s)" in title
+    assert re.search(r"models\.unet_2d: .*GaussianBlur.*blur_limits", blur)
+    assert re.search(r"models\.unet_2d: .*parameters, params_max allows 1,000", count)
+    assert re.search(r"models\.unet_25d: decoder 'Unett' is not known", decoder)
 
 
 def test_what_cannot_be_built_without_memory_is_built_with_it(
