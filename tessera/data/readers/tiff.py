@@ -111,8 +111,12 @@ class TiffReader(Reader):
                 continue
             buffer = np.empty((end - top, key.imagewidth, key.samplesperpixel), key.dtype)
             self._decode(page, indices, top, buffer)
-            for y in range(top, end, few):
+            last = top + (end - top - 1) // few * few
+            for y in range(top, last, few):
                 yield y, buffer[y - top : y + few - top]
+            rest = buffer[last - top :].copy()
+            del buffer  # who still holds the last band holds a copy: the next buffer does not come beside this one
+            yield last, rest
 
     def _decode(self, page: tifffile.TiffPage, indices: list[int], top: int, buffer: np.ndarray) -> None:
         """Puts segments where they belong in a buffer (h, W, samples) that begins at row `top`."""
