@@ -46,9 +46,12 @@ class TiffReader(Reader):
 
     def _bands(self, z: int) -> Iterator[Band]:
         """The pages that hold the channels of slice z go side by side: all have the same segments."""
-        for parts in zip(*(self._page_bands(int(number)) for number in self._numbers[z]), strict=True):
-            y = parts[0][0]
-            yield y, parts[0][1] if len(parts) == 1 else np.concatenate([rows for _, rows in parts], axis=2)
+        first, *others = (self._page_bands(int(number)) for number in self._numbers[z])
+        if not others:
+            yield from first  # zip would hold on to an earlier band, and so to its buffer
+            return
+        for parts in zip(first, *others, strict=True):
+            yield parts[0][0], np.concatenate([rows for _, rows in parts], axis=2)
 
     def _page_bands(self, number: int) -> Iterator[Band]:
         try:
@@ -109,13 +112,13 @@ class TiffReader(Reader):
                 )
                 yield top, band
                 continue
+            last = top + (end - top - 1) // few * few
             buffer = np.empty((end - top, key.imagewidth, key.samplesperpixel), key.dtype)
             self._decode(page, indices, top, buffer)
-            last = top + (end - top - 1) // few * few
             for y in range(top, last, few):
                 yield y, buffer[y - top : y + few - top]
             rest = buffer[last - top :].copy()
-            del buffer  # who still holds the last band holds a copy: the next buffer does not come beside this one
+            del buffer  # who still holds the last band holds a copy: the next buffer takes the place of this one
             yield last, rest
 
     def _decode(self, page: tifffile.TiffPage, indices: list[int], top: int, buffer: np.ndarray) -> None:
