@@ -173,7 +173,7 @@ def test_the_processes_end_with_a_killed_parent(tmp_path: Path) -> None:
     workers = [int(parent.stdout.readline()) for _ in range(2)]
     parent.send_signal(signal.SIGKILL)
     parent.wait()
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60  # only so that a failure ends; a busy machine may take its time
     while any(_lives(worker) for worker in workers):
         assert time.monotonic() < deadline
         time.sleep(0.05)
