@@ -83,11 +83,7 @@ class Training:
         ranks.refuse_differences(str(state))
         if state and (saved := ranks.from_first(lambda: load_state(state, clock.note))):
             run.restore(saved)
-        keeper = Keeper(state, self.machine.save_seconds, run.state)
-        loss, mixing = build_loss(self.model.loss, self.model.auxiliary), build_mixing(self.model.mix)
-        setup = Setup(
-            loss, mixing, self.model.seed, self.device, self.amp, self.model.clip, clock.note, self.model.least_batch
-        )
+        keeper, setup = Keeper(state, self.machine.save_seconds, run.state), self._setup(clock)
         loader = build_loader(
             items, scored, self.model, self.task, batch // ranks.count(), self.machine, clock.note, run.loader
         )
@@ -106,13 +102,21 @@ class Training:
                 order = ranks.part_of_batches(order, batch, run.pieces, self._least())
                 row = train_epoch(run, loader.epoch(run.epoch, order, run.step), setup, after_step)
                 row = {"epoch": run.epoch + 1, "lr": run.schedule.get_last_lr()[0], **row, "score": None}
-                due = row["epoch"] % self.model.validate_every == 0 or row["epoch"] == self.model.epochs
-                if len(windows) and due:
+                if len(windows) and self._is_scored(row["epoch"]):
                     row["score"] = self._score(run, loader, scored, keeper)
                 run.end_epoch(row)
                 keeper.after_epoch(last=run.finished(self.model.epochs))
                 clock.say(row)
         return run
+
+    def _setup(self, clock: Clock) -> Setup:
+        loss, mixing = build_loss(self.model.loss, self.model.auxiliary), build_mixing(self.model.mix)
+        return Setup(
+            loss, mixing, self.model.seed, self.device, self.amp, self.model.clip, clock.note, self.model.least_batch
+        )
+
+    def _is_scored(self, epoch: int) -> bool:
+        return epoch % self.model.validate_every == 0 or epoch == self.model.epochs
 
     def draw_first_batch(
         self, path: Path, store: PixelStore, train: pd.DataFrame, patch_size: int, channels: int
