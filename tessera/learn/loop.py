@@ -21,15 +21,12 @@ from tessera.tasks import Binary
 
 
 class Batch(NamedTuple):
-    """What a step learns from, on any device."""
+    """What a step learns from, on the device that trains but for the numbers."""
 
     items: torch.Tensor  # (B,) int64, their numbers
     windows: torch.Tensor  # (B, C, H, W) uint8
     target: torch.Tensor  # (B, classes, H, W) 0 or 1, of any type; mixed, in [0, 1]
     valid: torch.Tensor  # likewise; 0 where a pixel does not count
-
-    def to(self, device: torch.device) -> "Batch":
-        return Batch(self.items, *(tensor.to(device, non_blocking=True) for tensor in self[1:]))
 
     def split(self, count: int) -> "list[Batch]":
         """Up to `count` parts, alike in size."""
@@ -59,7 +56,7 @@ def train_epoch(run: Run, batches: Iterable[Batch], setup: Setup, after_step: Ca
     start = time.perf_counter()
     for batch, waited in _timed(bar):
         lr = run.schedule.get_last_lr()[0]
-        loss = _step(run, _mixed(run, batch.to(setup.device), setup), setup)
+        loss = _step(run, _mixed(run, batch, setup), setup)
         run.step += 1
         now = time.perf_counter()
         run.sums.add(Step(loss, batch.items, lr, run.epoch + 1, run.step), now - start, waited)

@@ -103,7 +103,7 @@ class Training:
                 row = train_epoch(run, loader.epoch(run.epoch, order, run.step), setup, after_step)
                 row = {"epoch": run.epoch + 1, "lr": run.schedule.get_last_lr()[0], **row, "score": None}
                 if len(windows) and self._is_scored(row["epoch"]):
-                    row["score"] = self._score(run, loader, scored, keeper)
+                    row["score"] = self._score(run, loader, keeper)
                 run.end_epoch(row)
                 keeper.after_epoch(last=run.finished(self.model.epochs))
                 clock.say(row)
@@ -171,9 +171,9 @@ class Training:
         """Of random numbers of the rank's own: its windows are others."""
         return np.random.SeedSequence([self.model.seed, epoch]).generate_state(1)[0].item() + ranks.rank()
 
-    def _score(self, run: Run, loader: "Loader | DeviceLoader", scored: Windows, keeper: Keeper) -> float:
+    def _score(self, run: Run, loader: "Loader | DeviceLoader", keeper: Keeper) -> float:
         batch = -(-self.model.batch // (run.pieces * ranks.count()))  # what is known to fit
-        batches = keeper.watching(loader.each_once(scored, batch))
+        batches = keeper.watching(loader.each_once(batch))
         counts = validate(run.ema.network, batches, self.task, self.device, self.amp)
         return FScore("pooled", empty=1.0).of(np.concatenate(ranks.gathered(counts)))
 

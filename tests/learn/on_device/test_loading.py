@@ -103,9 +103,7 @@ def test_scored_batches_are_those_of_the_workers(
         store = pixel_store({name: random.integers(0, 256, shape, np.uint8) for name, shape in shapes.items()})
     task = build_task("binary" if classes == 1 else "multilabel", CLASSES[:classes])
     scored = scored_of(store, Shape(32, Stack(3)))
-    ours, theirs = (
-        loader_of(store, Augment(), task, name, slices=3).each_once(scored, 2) for name in ("device", "workers")
-    )
+    ours, theirs = (loader_of(store, Augment(), task, name, slices=3).each_once(2) for name in ("device", "workers"))
     for one, other in zip(ours, theirs, strict=True):
         assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
     assert len(list(ours)) == -(-len(scored) // 2)
