@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, nullcontext
 from typing import NamedTuple
 
 import numpy as np
@@ -11,8 +12,9 @@ from tqdm import tqdm
 
 from tessera.errors import InputError
 from tessera.learn import ranks
-from tessera.learn.losses.build import Loss
+from tessera.learn.losses.build import Loss, Predicted
 from tessera.learn.mixing import Mixing
+from tessera.learn.pieces import Pieces
 from tessera.learn.precision import autocast
 from tessera.learn.run import Run
 from tessera.learn.sums import Step
@@ -93,19 +95,52 @@ def _step(run: Run, batch: Batch, setup: Setup) -> torch.Tensor:
 def _gradients(run: Run, batch: Batch, setup: Setup) -> torch.Tensor:
     """Adds up the gradients of the batch's micro-batches, each weighted by its images.
 
-    Equal to the whole batch's in every term that is a mean over images. Where a micro-batch has statistics of its own,
-    it is not: batch-norm, dice pooled over a batch, a mean over valid pixels where their number differs.
+    Equal to the whole batch's, but for batch-norm: a micro-batch has statistics of its own.
     """
     run.optimiser.zero_grad(set_to_none=True)
     total = torch.zeros((), device=setup.device)
-    for piece in batch.split(run.pieces):
-        with autocast(setup.device, setup.amp):
-            predicted = run.network(piece.windows)
-        loss = setup.loss(predicted, piece.target.float(), piece.valid.float())
+    parts = batch.split(run.pieces)
+    whole = _first_pass(run, parts, setup) if len(parts) > 1 else None
+    for number, piece in enumerate(parts):
+        predicted = _predict(run, piece, setup)
+        with whole.using(number) if whole else nullcontext():
+            loss = setup.loss(predicted, piece.target.float(), piece.valid.float())
         loss = loss * (len(piece.items) / len(batch.items))
         run.scaler.scale(loss).backward()
         total += loss.detach()
     return total
+
+
+def _first_pass(run: Run, parts: list[Batch], setup: Setup) -> Pieces:
+    """What the micro-batches add to the sums of the loss. Network and random numbers stay as they are.
+
+    Without a pooled term, those sums (of valid pixels) do not depend on what the network says: it is not asked.
+    """
+    whole = Pieces([len(piece.items) for piece in parts])
+    with torch.no_grad(), _as_it_was(run.network, setup.device) if setup.loss.pooled else nullcontext():
+        for number, piece in enumerate(parts):
+            target, valid = piece.target.float(), piece.valid.float()
+            predicted = _predict(run, piece, setup) if setup.loss.pooled else setup.loss.undecided(target)
+            with whole.noting(number):
+                setup.loss(predicted, target, valid)
+    return whole
+
+
+def _predict(run: Run, piece: Batch, setup: Setup) -> Predicted:
+    with autocast(setup.device, setup.amp):
+        return run.network(piece.windows)
+
+
+@contextmanager
+def _as_it_was(network: nn.Module, device: torch.device) -> Iterator[None]:
+    """Batch-norm's running statistics and the random numbers of dropout are afterwards what they were before."""
+    before = [buffer.clone() for buffer in network.buffers()]
+    try:
+        with torch.random.fork_rng([device] if device.type == "cuda" else []):
+            yield
+    finally:
+        for buffer, kept in zip(network.buffers(), before, strict=True):
+            buffer.copy_(kept)
 
 
 def _gradients_that_fit(run: Run, batch: Batch, setup: Setup) -> torch.Tensor:

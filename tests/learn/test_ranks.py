@@ -133,7 +133,7 @@ def assert_alike(one: dict, other: dict) -> None:
 def test_two_ranks_end_with_the_weights_of_one_process(
     train: Callable, with_groups: None, tmp_path: Path, accumulate: int
 ) -> None:
-    alone = outcome(train("one", accumulate=accumulate))
+    alone = outcome(train("one"))
     first, second = in_two(tmp_path, lambda: outcome(train("two", accumulate=accumulate)))
     assert_alike(first, alone)
     assert all(map(torch.equal, first["network"].values(), second["network"].values()))
