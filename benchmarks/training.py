@@ -35,7 +35,7 @@ from tessera.learn.resume import Keeper
 from tessera.learn.run import Run
 from tessera.learn.schedules import build_schedule
 from tessera.learn.sums import Sums
-from tessera.learn.training import Training
+from tessera.learn.training import Material, Training
 from tessera.machine import Machine
 from tessera.params.model import Model
 from tessera.tasks import Binary
@@ -203,9 +203,8 @@ def _fit(folder: Path, steps: int, epochs: int, workers: int) -> Run:
     model = MODEL.model_copy(update={"epochs": epochs, "validate_every": epochs})
     training = Training(model, Binary(["a"]), "none", Machine(CPU, workers))
     start = time.perf_counter()
-    run = training.fit(
-        PixelStore(folder / "tiles.h5"), patches, held_out, 128, 1, folder / "fit.pt", Clock("data wait", epochs)
-    )
+    material = Material(PixelStore(folder / "tiles.h5"), patches, 128, 1)
+    run = training.fit(material, held_out, folder / "fit.pt", Clock("data wait", epochs))
     print(f"{time.perf_counter() - start:.0f} s")
     return run
 

@@ -26,7 +26,7 @@ from tessera.learn.progress import Clock
 from tessera.learn.ranks import PeerLostError, part_of_batches
 from tessera.learn.record import describe
 from tessera.learn.run import Run
-from tessera.learn.training import Training
+from tessera.learn.training import Material, Training
 from tessera.machine import Machine
 from tessera.params.loss import Loss
 from tessera.params.model import Model
@@ -87,7 +87,7 @@ def train(pixel_store: Callable[..., PixelStore], model: Callable[..., Model], t
             | changes
         ).model_copy(update={"freeze_norms": frozen})  # of which the params ask for pretrained weights
         return Training(section, Binary(["a"]), "none", Machine(CPU, workers, save_seconds=1000)).fit(
-            PixelStore(path), patches, held_out, 32, 1, tmp_path / name / "state.pt", Watched("tiny", EPOCHS)
+            Material(PixelStore(path), patches, 32, 1), held_out, tmp_path / name / "state.pt", Watched("tiny", EPOCHS)
         )
 
     return fit
