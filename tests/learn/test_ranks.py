@@ -141,6 +141,19 @@ def test_two_ranks_end_with_the_weights_of_one_process(
     assert alone["history"][0]["images"] == STEPS * 4
 
 
+def test_a_rank_that_trains_by_itself_in_micro_batches_stays_by_itself(train: Callable) -> None:
+    """As in its probe; the other one waits, and would be waited for."""
+
+    def rank() -> None:
+        if ranks.first():
+            with ranks.alone():
+                train("alone", accumulate=2, epochs=1)
+                assert ranks.count() == 1
+        ranks.any_says(True)
+
+    launched(rank)
+
+
 def test_frozen_batch_norms_do_too(train: Callable, tmp_path: Path) -> None:
     how = {"frozen": True, "arguments": {"decoder_channels": [16, 16, 8, 8, 8], "decoder_use_norm": False}}
     alone = outcome(train("one", **how))
