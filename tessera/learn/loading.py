@@ -14,7 +14,7 @@ from tessera.learn.loop import Batch
 from tessera.tasks import Binary
 
 AHEAD = 4  # batches that each process has ready
-SWITCH = 1e-4  # s
+SWITCH = 1e-4  # seconds after which a thread of theirs makes way for another
 
 
 class Loader:
@@ -40,7 +40,7 @@ class Loader:
     def each_once(self, batch: int) -> Iterable[tuple[torch.Tensor, torch.Tensor]]:
         """Batches of windows (B, C, H, W) and labels (B, H, W, …), uint8, on the CPU: all that are scored, in order."""
         keys = [(None, item) for item in range(len(self.scored))]
-        return self._load(keys, batch, range(0, len(keys), batch), self._unpacked)
+        return self._load(keys, batch, range(0, len(keys), batch), lambda loaded: self._unpacked(loaded[1]))
 
     def _load(
         self, keys: list[tuple[int | None, int]], batch: int, starts: range, make: Callable[..., tuple]
@@ -51,11 +51,10 @@ class Loader:
 
     def _training(self, loaded: tuple[list[int], torch.Tensor]) -> Batch:
         numbers, packed = loaded
-        windows, labels = self._unpacked((numbers, packed.to(self.device, non_blocking=True)))
+        windows, labels = self._unpacked(packed.to(self.device, non_blocking=True))
         return Batch(torch.tensor(numbers), windows, *self.task.encode_target(labels))
 
-    def _unpacked(self, loaded: tuple[list[int], torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
-        packed = loaded[1]
+    def _unpacked(self, packed: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         windows, labels = packed.tensor_split([packed.shape[1] - self.task.channels], 1)
         return windows, classes_last(labels)
 
@@ -126,5 +125,5 @@ def _collate(items: list[tuple[int, torch.Tensor]]) -> tuple[list[int], torch.Te
 def _begin(worker: int) -> None:
     # A signal to the whole group (Ctrl-C, a pre-emption) is for the trainer alone, which saves before it ends.
     os.setpgid(0, 0)
-    # The thread that hands tensors over is not to wait for 5 ms, as is usual, until the one that loads steps aside.
+    # The thread that hands tensors over would wait 5 ms, as is usual, for the one that loads.
     sys.setswitchinterval(SWITCH)
