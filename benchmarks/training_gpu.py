@@ -97,7 +97,7 @@ def compare(
     )  # fmt: skip
     ways = {
         "network alone": _resident(store, model, device), "device": _loaded(store, model, size, device, "device"),
-        "workers": _loaded(store, model, size, device, "workers"), "naive": _naive(folder, model, size),
+        "workers": _loaded(store, model, size, device, "workers"), "naive": _naive(folder, model, size, device),
     }  # fmt: skip
     run = Training(model, TASK, "bf16", Machine(device)).start(3, 10_000, pd.DataFrame())
     loss = build_loss(model.loss, model.auxiliary)
@@ -147,8 +147,12 @@ def _resident(store: PixelStore, model: Model, device: torch.device) -> Callable
     items = _items(store, model)
     pairs = [items[number] for number in range(model.batch)]
     windows, labels = (torch.stack(tensors) for tensors in zip(*pairs, strict=True))
-    batch = Batch(torch.arange(model.batch), windows, *TASK.encode_target(labels)).to(device)
+    batch = _sent(Batch(torch.arange(model.batch), windows, *TASK.encode_target(labels)), device)
     return lambda: (batch for _ in iter(int, 1))
+
+
+def _sent(batch: Batch, device: torch.device) -> Batch:
+    return Batch(batch.items, *(tensor.to(device, non_blocking=True) for tensor in batch[1:]))
 
 
 class _Files(Dataset):
@@ -171,9 +175,10 @@ class _Files(Dataset):
         return Batch(number, torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))), target, valid)
 
 
-def _naive(folder: Path, model: Model, size: Size) -> Callable[[], Iterable[Batch]]:
+def _naive(folder: Path, model: Model, size: Size, device: torch.device) -> Callable[[], Iterable[Batch]]:
     files = _Files(folder, model, (size.warm + size.steps) * size.batch)
-    return lambda: DataLoader(files, size.batch, num_workers=2 * size.workers, pin_memory=torch.cuda.is_available())
+    loader = DataLoader(files, size.batch, num_workers=2 * size.workers, pin_memory=torch.cuda.is_available())
+    return lambda: (_sent(batch, device) for batch in loader)
 
 
 def write_images(folder: Path, size: Size) -> PixelStore:

@@ -32,9 +32,9 @@ def _run(fit: Fit) -> None:
     clock = Clock(f"{model} fold {fold}", fit.section.epochs)
     if ranks.first():
         with paths.writing(paths.first_batch(model, fold)) as path:
-            training.draw_first_batch(path, *fit.material)
+            training.draw_first_batch(path, fit.material)
         probed = _probed(fit, training, scratch / "probe.json", clock)
-    run = training.fit(fit.store, fit.patches, fit.held_out, fit.patch_size, fit.channels, scratch / "state.pt", clock)
+    run = training.fit(fit.material, fit.held_out, scratch / "state.pt", clock)
     if not ranks.first():
         return
 
@@ -56,5 +56,5 @@ def _probed(fit: Fit, training: Training, path: Path, clock: Clock) -> dict:
     if not path.exists():
         clock.note("two steps on the CPU first, by which stages.keep will know this training again")
         with paths.writing(path) as temporary:
-            temporary.write_text(json.dumps(probe(training, *fit.material)))
+            temporary.write_text(json.dumps(probe(training, fit.material)))
     return json.loads(path.read_text())

@@ -58,7 +58,7 @@ def _reason(stage: str, changes: list[dict | str]) -> str:
     unseen = ", ".join(name for name in changed if name.startswith(ON_DEVICE))
     if unseen and record["loader"] == "device":
         return f"its windows were made on the device, by code that a probe on the CPU does not run: {unseen}"
-    return unlike_probe(record["probe"], probe(fit.training(Machine(torch.device("cpu"))), *fit.material))
+    return unlike_probe(record["probe"], probe(fit.training(Machine(torch.device("cpu"))), fit.material))
 
 
 def _changed(changes: list[dict | str]) -> dict[str, str]:

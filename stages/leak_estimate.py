@@ -20,7 +20,7 @@ from tessera.learn.lock import locked
 from tessera.learn.placing import place_training
 from tessera.learn.progress import Clock
 from tessera.learn.resume import run_key
-from tessera.learn.training import Training
+from tessera.learn.training import Material, Training
 from tessera.params.load import Params, load_params
 from tessera.tasks import build_task
 
@@ -66,8 +66,8 @@ def _score(
     task = build_task(params.data.task, params.data.classes, store.flip_pairs)
     training = Training(model, task, params.train.amp, machine.here())
     key = run_key(split, model.model_dump(), params.train.amp, store.digest, patches.to_csv(), held_out.to_csv())
-    channels, clock = int(manifest.channels.iloc[0]), Clock(f"{name} {split}", model.epochs)
-    run = training.fit(store, patches, held_out, params.tile.size, channels, FOLDER / f"{key}.pt", clock)
+    material = Material(store, patches, params.tile.size, int(manifest.channels.iloc[0]))
+    run = training.fit(material, held_out, FOLDER / f"{key}.pt", Clock(f"{name} {split}", model.epochs))
     return run.history[-1]["score"]
 
 

@@ -28,8 +28,8 @@ def test_windows_made_on_a_device_are_not_judged_by_a_cpu(
     path = paths.record("m", 0)
     path.parent.mkdir(parents=True)
     path.write_text(json.dumps({"params": {}, "loader": loader, "probe": probed | {"on": {}}}))
-    fit = SimpleNamespace(said={"params": {}}, training=lambda machine: None, material=())
+    fit = SimpleNamespace(said={"params": {}}, training=lambda machine: None, material=None)
     monkeypatch.setattr(keep.train, "prepare", lambda model, fold: fit)
-    monkeypatch.setattr(keep, "probe", lambda training: probed | {"on": {}})
+    monkeypatch.setattr(keep, "probe", lambda training, material: probed | {"on": {}})
     reason = keep._reason("train@m-0", [{"changed deps": {file: "modified"}}])
     assert reason == "" if stays else "made on the device" in reason and file in reason

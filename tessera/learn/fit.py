@@ -8,7 +8,7 @@ from tessera.data.pixels import PixelStore
 from tessera.learn.networks.licences import licence_of
 from tessera.learn.record import describe_seen
 from tessera.learn.resume import run_key
-from tessera.learn.training import Training
+from tessera.learn.training import Material, Training
 from tessera.machine import Machine
 from tessera.tasks import Binary
 
@@ -46,14 +46,9 @@ class Fit(NamedTuple):
         return run_key(self.said, None if self.held_out is None else self.held_out.to_csv(index=False))
 
     @property
-    def channels(self) -> int:
-        """Of an image as the network reads it."""
-        return int(self.manifest.channels.iloc[0])
-
-    @property
-    def material(self) -> tuple[PixelStore, pd.DataFrame, int, int]:
-        """What `probe` and `Training.draw_first_batch` are told: pixels, patches, their size, channels."""
-        return self.store, self.patches, self.patch_size, self.channels
+    def material(self) -> Material:
+        """What its training is given."""
+        return Material(self.store, self.patches, self.patch_size, int(self.manifest.channels.iloc[0]))
 
     def training(self, machine: Machine) -> Training:
         """The training on a machine, which does not change the result."""

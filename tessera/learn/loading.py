@@ -1,62 +1,129 @@
 """Batches, made by processes that load ahead."""
 
 import os
-from collections.abc import Iterable
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sized
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, default_collate
 
 from tessera.learn.dataset import Windows
 from tessera.learn.loop import Batch
 from tessera.tasks import Binary
 
 AHEAD = 4  # batches that each process has ready
+SWITCH = 1e-4  # seconds after which a thread of theirs makes way for another
 
 
 class Loader:
-    """Batches of training items, on the CPU; its processes stay alive from epoch to epoch."""
+    """Batches of training items on the device, and of those that are scored; by the same processes to the end."""
 
     name = "workers"
 
-    def __init__(self, items: Windows, task: Binary, batch: int, workers: int, pinned: bool):
-        self.batch, self.workers, self.pinned = batch, workers, pinned
-        self._plan: list[list[tuple[int, int]]] = []  # of the epoch's batches, the (epoch, item) of each window
-        self._batches = _loader(_Items(items, task), workers, pinned, batch_sampler=self._plan, persistent=workers > 0)
+    def __init__(self, items: Windows, scored: Windows, task: Binary, batch: int, workers: int, device: torch.device):
+        self.scored, self.task, self.batch, self.device = scored, task, batch, device
+        self._plan: list[list[tuple[int | None, int]]] = []  # of each batch, the (epoch, item) of each window
+        self._packed = DataLoader(
+            _Items(items, scored), batch_sampler=self._plan, num_workers=workers, collate_fn=_collate,
+            prefetch_factor=AHEAD if workers else None, persistent_workers=workers > 0, worker_init_fn=_begin,
+            pin_memory=device.type == "cuda",
+            generator=torch.Generator(),  # of its own: the seeds it draws for its processes are not taken from dropout's
+        )  # fmt: skip
 
     def epoch(self, epoch: int, order: np.ndarray, done: int) -> Iterable[Batch]:
         """The batches of `order` without the first `done`, which are not loaded, and without a last smaller one."""
-        keys = [(epoch, item) for item in order.tolist()]
-        starts = range(done * self.batch, len(keys) - self.batch + 1, self.batch)
-        self._plan[:] = [keys[start : start + self.batch] for start in starts]
-        return self._batches
+        starts = range(done * self.batch, len(order) - self.batch + 1, self.batch)
+        return self._load([(epoch, item) for item in order.tolist()], self.batch, starts, self._training)
 
-    def each_once(self, scored: Windows, batch: int) -> Iterable[tuple[torch.Tensor, torch.Tensor]]:
-        """Batches of windows (B, C, H, W) and labels (B, H, W, …), uint8: all items, in their order."""
-        return _loader(scored, self.workers, self.pinned, batch_size=batch)
+    def each_once(self, batch: int) -> Iterable[tuple[torch.Tensor, torch.Tensor]]:
+        """Batches of windows (B, C, H, W) and labels (B, H, W, …), uint8, on the CPU: all that are scored, in order."""
+        keys = [(None, item) for item in range(len(self.scored))]
+        return self._load(keys, batch, range(0, len(keys), batch), lambda loaded: self._unpacked(loaded[1]))
+
+    def _load(
+        self, keys: list[tuple[int | None, int]], batch: int, starts: range, make: Callable[..., tuple]
+    ) -> "Made | _Ahead":
+        self._plan[:] = [keys[start : start + batch] for start in starts]
+        batches = Made(make, self._packed)
+        return _Ahead(batches) if self._packed.num_workers else batches
+
+    def _training(self, loaded: tuple[list[int], torch.Tensor]) -> Batch:
+        numbers, packed = loaded
+        windows, labels = self._unpacked(packed.to(self.device, non_blocking=True))
+        return Batch(torch.tensor(numbers), windows, *self.task.encode_target(labels))
+
+    def _unpacked(self, packed: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        windows, labels = packed.tensor_split([packed.shape[1] - self.task.channels], 1)
+        return windows, classes_last(labels)
+
+
+class Made:
+    """Batches that are made one by one, when they are asked for."""
+
+    def __init__(self, make: Callable[..., tuple], parts: Sized):
+        self.make, self.parts = make, parts
+
+    def __len__(self) -> int:
+        return len(self.parts)
+
+    def __iter__(self) -> Iterator[tuple]:
+        return map(self.make, self.parts)
+
+
+class _Ahead:
+    """Batches, of which a thread takes the next one from the process that loaded it while one is worked on.
+
+    Otherwise each is waited for: that process answers when it is not busy with another one.
+    """
+
+    def __init__(self, batches: "Made"):
+        self.batches = batches
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __iter__(self) -> Iterator[tuple]:
+        each = iter(self.batches)
+        with ThreadPoolExecutor(1) as thread:
+            coming = thread.submit(next, each, None)
+            while (batch := coming.result()) is not None:
+                coming = thread.submit(next, each, None)
+                yield batch
+
+
+def classes_last(labels: torch.Tensor) -> torch.Tensor:
+    """Labels (B, K, H, W) as `PixelStore` has them: (B, H, W) of one class, (B, H, W, K) of several."""
+    return labels[:, 0] if labels.shape[1] == 1 else labels.movedim(1, -1)
 
 
 class _Items(Dataset):
-    """By (epoch, number), so that a process that stays alive knows which epoch an item is for."""
+    """By (epoch, number), so that a process that stays alive knows which epoch an item is for; None: a scored one.
 
-    def __init__(self, items: Windows, task: Binary):
-        self.items, self.task = items, task
+    An item is its number and one tensor (C + K, H, W) uint8, the window and behind it its labels: a process hands each
+    tensor over by answering the trainer's call, which waits for it.
+    """
 
-    def __getitem__(self, key: tuple[int, int]) -> Batch:
-        self.items.epoch, number = key
-        windows, labels = self.items[number]
-        target, valid = self.task.encode_target(labels.numpy())
-        return Batch(number, windows, torch.from_numpy(target), torch.from_numpy(valid))
+    def __init__(self, items: Windows, scored: Windows):
+        self.items, self.scored = items, scored
+
+    def __getitem__(self, key: tuple[int | None, int]) -> tuple[int, torch.Tensor]:
+        epoch, number = key
+        windows = self.scored if epoch is None else self.items
+        if epoch is not None:
+            windows.epoch = epoch
+        window, labels = windows[number]
+        return number, torch.cat([window, labels.reshape(*labels.shape[:2], -1).movedim(-1, 0)])
 
 
-def _loader(items: Dataset, workers: int, pinned: bool, persistent: bool = False, **batches: object) -> DataLoader:
-    return DataLoader(
-        items, **batches, num_workers=workers, pin_memory=pinned, persistent_workers=persistent,
-        prefetch_factor=AHEAD if workers else None, worker_init_fn=_begin,
-        generator=torch.Generator(),  # of its own: the seeds it draws for its processes are not taken from dropout's
-    )  # fmt: skip
+def _collate(items: list[tuple[int, torch.Tensor]]) -> tuple[list[int], torch.Tensor]:
+    numbers, packed = zip(*items, strict=True)
+    return list(numbers), default_collate(packed)  # which puts it into shared memory
 
 
 def _begin(worker: int) -> None:
     # A signal to the whole group (Ctrl-C, a pre-emption) is for the trainer alone, which saves before it ends.
     os.setpgid(0, 0)
+    # The thread that hands tensors over would wait 5 ms, as is usual, for the one that loads.
+    sys.setswitchinterval(SWITCH)

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, nullcontext
 from typing import NamedTuple
 
 import numpy as np
@@ -11,8 +12,9 @@ from tqdm import tqdm
 
 from tessera.errors import InputError
 from tessera.learn import ranks
-from tessera.learn.losses.build import Loss
+from tessera.learn.losses.build import Loss, Predicted
 from tessera.learn.mixing import Mixing
+from tessera.learn.pieces import Pieces
 from tessera.learn.precision import autocast
 from tessera.learn.run import Run
 from tessera.learn.sums import Step
@@ -21,15 +23,12 @@ from tessera.tasks import Binary
 
 
 class Batch(NamedTuple):
-    """What a step learns from, on any device."""
+    """What a step learns from, on the device that trains but for the numbers."""
 
     items: torch.Tensor  # (B,) int64, their numbers
     windows: torch.Tensor  # (B, C, H, W) uint8
     target: torch.Tensor  # (B, classes, H, W) 0 or 1, of any type; mixed, in [0, 1]
     valid: torch.Tensor  # likewise; 0 where a pixel does not count
-
-    def to(self, device: torch.device) -> "Batch":
-        return Batch(self.items, *(tensor.to(device, non_blocking=True) for tensor in self[1:]))
 
     def split(self, count: int) -> "list[Batch]":
         """Up to `count` parts, alike in size."""
@@ -59,7 +58,7 @@ def train_epoch(run: Run, batches: Iterable[Batch], setup: Setup, after_step: Ca
     start = time.perf_counter()
     for batch, waited in _timed(bar):
         lr = run.schedule.get_last_lr()[0]
-        loss = _step(run, _mixed(run, batch.to(setup.device), setup), setup)
+        loss = _step(run, _mixed(run, batch, setup), setup)
         run.step += 1
         now = time.perf_counter()
         run.sums.add(Step(loss, batch.items, lr, run.epoch + 1, run.step), now - start, waited)
@@ -82,7 +81,8 @@ def _step(run: Run, batch: Batch, setup: Setup) -> torch.Tensor:
     DistributedDataParallel, and needs nothing of the network: no hooks, no wrapper, no rule for frozen weights.
     """
     loss = _gradients_that_fit(run, batch, setup)
-    ranks.average([loss, *ranks.learnt(run.network)])
+    if ranks.count() > 1:  # to look for what it has learnt takes 1 % of a small network's step
+        ranks.average([loss, *ranks.learnt(run.network)])
     if setup.clip:
         run.scaler.unscale_(run.optimiser)
         nn.utils.clip_grad_norm_(run.network.parameters(), setup.clip)
@@ -96,19 +96,52 @@ def _step(run: Run, batch: Batch, setup: Setup) -> torch.Tensor:
 def _gradients(run: Run, batch: Batch, setup: Setup) -> torch.Tensor:
     """Adds up the gradients of the batch's micro-batches, each weighted by its images.
 
-    Equal to the whole batch's in every term that is a mean over images. Where a micro-batch has statistics of its own,
-    it is not: batch-norm, dice pooled over a batch, a mean over valid pixels where their number differs.
+    Equal to the whole batch's, but for batch-norm: a micro-batch has statistics of its own.
     """
     run.optimiser.zero_grad(set_to_none=True)
     total = torch.zeros((), device=setup.device)
-    for piece in batch.split(run.pieces):
-        with autocast(setup.device, setup.amp):
-            predicted = run.network(piece.windows)
-        loss = setup.loss(predicted, piece.target.float(), piece.valid.float())
+    parts = batch.split(run.pieces)
+    whole = _first_pass(run, parts, setup) if len(parts) > 1 else None
+    for number, piece in enumerate(parts):
+        predicted = _predict(run, piece, setup)
+        with whole.using(number) if whole else nullcontext():
+            loss = setup.loss(predicted, piece.target.float(), piece.valid.float())
         loss = loss * (len(piece.items) / len(batch.items))
         run.scaler.scale(loss).backward()
         total += loss.detach()
     return total
+
+
+def _first_pass(run: Run, parts: list[Batch], setup: Setup) -> Pieces:
+    """What the micro-batches add to the sums of the loss. Network and random numbers stay as they are.
+
+    Without a pooled term, those sums (of valid pixels) do not depend on what the network says: it is not asked.
+    """
+    whole = Pieces([len(piece.items) for piece in parts])
+    with torch.no_grad(), _as_it_was(run.network, setup.device) if setup.loss.pooled else nullcontext():
+        for number, piece in enumerate(parts):
+            target, valid = piece.target.float(), piece.valid.float()
+            predicted = _predict(run, piece, setup) if setup.loss.pooled else setup.loss.undecided(target)
+            with whole.noting(number):
+                setup.loss(predicted, target, valid)
+    return whole
+
+
+def _predict(run: Run, piece: Batch, setup: Setup) -> Predicted:
+    with autocast(setup.device, setup.amp):
+        return run.network(piece.windows)
+
+
+@contextmanager
+def _as_it_was(network: nn.Module, device: torch.device) -> Iterator[None]:
+    """Batch-norm's running statistics and the random numbers of dropout are afterwards what they were before."""
+    before = [buffer.clone() for buffer in network.buffers()]
+    try:
+        with torch.random.fork_rng([device] if device.type == "cuda" else []):
+            yield
+    finally:
+        for buffer, kept in zip(network.buffers(), before, strict=True):
+            buffer.copy_(kept)
 
 
 def _gradients_that_fit(run: Run, batch: Batch, setup: Setup) -> torch.Tensor:

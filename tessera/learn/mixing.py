@@ -9,8 +9,8 @@ import torch
 if TYPE_CHECKING:
     from tessera.params.mix import Mix
 
-Batch = tuple[torch.Tensor, torch.Tensor, torch.Tensor]  # windows, target, valid: see build_mixing
-Mixing = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, np.random.Generator], Batch]
+Triple = tuple[torch.Tensor, torch.Tensor, torch.Tensor]  # windows, target, valid: see build_mixing
+Mixing = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, np.random.Generator], Triple]
 
 
 def build_mixing(mix: "Mix") -> Mixing:
@@ -27,7 +27,7 @@ def build_mixing(mix: "Mix") -> Mixing:
 
     def apply(
         windows: torch.Tensor, target: torch.Tensor, valid: torch.Tensor, generator: np.random.Generator
-    ) -> Batch:
+    ) -> Triple:
         batch, choice = (windows, target, valid), generator.random()
         for share, change in changes:
             if choice < share:
@@ -39,14 +39,14 @@ def build_mixing(mix: "Mix") -> Mixing:
     return apply
 
 
-def mixup(batch: Batch, other: Batch, generator: np.random.Generator, alpha: float) -> Batch:
+def mixup(batch: Triple, other: Triple, generator: np.random.Generator, alpha: float) -> Triple:
     """Both blended, targets too; valid where both are. Zhang et al., "mixup: beyond empirical risk minimization" (2018)."""
     share = float(generator.beta(alpha, alpha))
     windows = torch.lerp(batch[0].float(), other[0].float(), share).round().to(torch.uint8)
     return windows, torch.lerp(batch[1].float(), other[1].float(), share), batch[2] * other[2]
 
 
-def cutmix(batch: Batch, other: Batch, generator: np.random.Generator, alpha: float) -> Batch:
+def cutmix(batch: Triple, other: Triple, generator: np.random.Generator, alpha: float) -> Triple:
     """A rectangle of the other, with its labels. Yun et al., "CutMix" (2019)."""
     height, width = batch[0].shape[-2:]
     side = np.sqrt(generator.beta(alpha, alpha))
@@ -56,7 +56,7 @@ def cutmix(batch: Batch, other: Batch, generator: np.random.Generator, alpha: fl
     return _paste(batch, other, inside)
 
 
-def copy_positive(batch: Batch, other: Batch) -> Batch:
+def copy_positive(batch: Triple, other: Triple) -> Triple:
     """The positive pixels of the other, with their labels. Ghiasi et al., "Simple copy-paste" (2021)."""
     _, target, valid = other
     return _paste(batch, other, (target * valid > 0).any(1, keepdim=True))
@@ -68,5 +68,5 @@ def _span(length: int, side: float, generator: np.random.Generator) -> tuple[int
     return max(round(middle - half), 0), min(round(middle + half), length)
 
 
-def _paste(batch: Batch, other: Batch, inside: torch.Tensor) -> Batch:
+def _paste(batch: Triple, other: Triple, inside: torch.Tensor) -> Triple:
     return tuple(torch.where(inside, two, one) for one, two in zip(batch, other, strict=True))

@@ -11,12 +11,20 @@ from tessera.learn.networks.build import Segmenter
 if TYPE_CHECKING:
     from tessera.params.model import Model
 
+# What says where a token lies, and tokens that are learnt: of the names of timm's encoders, those that the encoders'
+# `no_weight_decay()` lists. Encoders that give feature maps have lost that method.
+POSITIONS = {
+    "relative_position_bias_table", "attention_biases", "cpb_mlp", "rel_pos", "rel_pos_h", "rel_pos_w", "pos_block",
+    "logit_scale", "pos_embed", "absolute_pos_embed", "cls_token", "dist_token", "reg_token",
+}  # fmt: skip
+
 
 def build_optimiser(network: Segmenter, model: "Model") -> torch.optim.AdamW:
     """AdamW; the first group has the model's own `lr`: the decoder and the head.
 
     `encoder_lr` is a factor on the encoder's, and `layer_decay` one more for each of its levels below the deepest
-    (Clark et al. 2020, ELECTRA, there a layer each). With `decay: weights`, norms and biases are not decayed.
+    (Clark et al. 2020, ELECTRA, there a layer each). With `decay: weights`, norms, biases and tables of
+    positions are not decayed.
     """
     encoder = network.network.encoder
     windows = torch.empty(1, network.mean.shape[1], model.size, model.size, device="meta")
@@ -24,11 +32,12 @@ def build_optimiser(network: Segmenter, model: "Model") -> torch.optim.AdamW:
     inside = {id(parameter) for parameter in encoder.parameters()}
     deepest = max(levels.values(), default=0)
     groups: dict[tuple[float, float], list[nn.Parameter]] = {(1.0, model.weight_decay): []}
-    for parameter in network.parameters():
+    for name, parameter in network.named_parameters():
         factor = 1.0
         if id(parameter) in inside:
             factor = model.encoder_lr * model.layer_decay ** (deepest - levels.get(id(parameter), deepest))
-        decay = model.weight_decay if model.decay == "all" or parameter.ndim > 1 else 0.0
+        weight = parameter.ndim > 1 and POSITIONS.isdisjoint(name.split("."))
+        decay = model.weight_decay if model.decay == "all" or weight else 0.0
         groups.setdefault((factor, decay), []).append(parameter)
     fused = next(network.parameters()).device.type == "cuda"
     return torch.optim.AdamW(

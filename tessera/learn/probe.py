@@ -18,32 +18,31 @@ from torch import nn
 
 from tessera import machine
 from tessera.data.boxes import BOX
-from tessera.data.pixels import PixelStore
 from tessera.learn import ranks
 from tessera.learn.optimiser import set_training
 from tessera.learn.precision import autocast
 from tessera.learn.progress import Clock
 from tessera.learn.run import Run
 from tessera.learn.sampling import draw_epoch
-from tessera.learn.training import Training
+from tessera.learn.training import Material, Training
 
 STEPS = 2
 WINDOWS = 2  # of a micro-batch, at most: batch-norm needs two
 LIBRARIES = ("torch", "numpy", "timm", "segmentation-models-pytorch", "albumentations", "opencv-python-headless")
 
 
-def probe(training: Training, store: PixelStore, train: pd.DataFrame, patch_size: int, channels: int) -> dict:
-    """Digests of a training that has not begun, and where they were computed; arguments as `Training.fit`.
+def probe(training: Training, material: Material) -> dict:
+    """Digests of a training that has not begun, and where they were computed.
 
     Draws from torch's random numbers, of which a training seeds its own.
     """
-    model, before = training.model, training.on_cpu()
+    model, before, train = training.model, training.on_cpu(), material.patches
     parts = min(model.accumulate, 2)
     batch = parts * min(model.batch // model.accumulate, WINDOWS)
     few = training.on_cpu(epochs=1, patches=STEPS * batch, batch=batch, accumulate=parts, freeze=0)
     with _alone(), ranks.alone():
-        planned = _plan(before, train, channels) | {"precision": _precision(training.amp)}
-        run = few.fit(store, train, _scored(train, patch_size), patch_size, channels, None, _Silent("probe", 1))
+        planned = _plan(before, train, material.channels) | {"precision": _precision(training.amp)}
+        run = few.fit(material, _scored(train, material.patch_size), None, _Silent("probe", 1))
     (row,) = run.history
     return planned | {
         "loss": row["loss"], "score": row["score"], "weights": _digest(_weights(run)),

@@ -48,11 +48,11 @@ def joined(meeting: str) -> Iterator[None]:
 def alone() -> Iterator[None]:
     """In here this rank trains by itself, and exchanges nothing; the others wait at their next exchange."""
     global _by_itself
-    _by_itself = True
+    before, _by_itself = _by_itself, True
     try:
         yield
     finally:
-        _by_itself = False
+        _by_itself = before
 
 
 _by_itself = False

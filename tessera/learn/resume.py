@@ -79,6 +79,7 @@ class Keeper:
             yield
         finally:
             restore()
+        self._save_if(due=False)  # asked behind the last step
 
     def _fresh(self) -> float:
         """Seconds since the last save."""

@@ -3,7 +3,7 @@
 import copy
 import functools
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -42,6 +42,15 @@ if TYPE_CHECKING:
 UNREAD = 16  # losses that wait on a GPU before they are looked at
 
 
+class Material(NamedTuple):
+    """What is trained on."""
+
+    store: PixelStore
+    patches: pd.DataFrame
+    patch_size: int  # working px
+    channels: int  # of an image
+
+
 class Training:
     """What stays the same while a model is trained."""
 
@@ -49,36 +58,29 @@ class Training:
         self.model, self.task, self.amp, self.machine = model, task, amp, machine
         self.device, self.shape = machine.device, Shape.of(model)
         self.build = functools.cache(self._build)  # pretrained weights may come from far
+        self.augmentation = functools.cache(lambda channels: build_augmentation(model, channels, task))
 
     def on_cpu(self, **changes: object) -> "Training":
-        """The same training on the CPU in single precision; changes: of keys of the model that leave its network."""
+        """The same training on the CPU in single precision; changes: of keys of the model that leave its network and
+        the changes of its windows."""
         other = Training(self.model.model_copy(update=changes), self.task, "none", Machine(torch.device("cpu")))
-        other.build = self.build
+        other.build, other.augmentation = self.build, self.augmentation
         return other
 
-    def fit(
-        self,
-        store: PixelStore,
-        train: pd.DataFrame,
-        held_out: pd.DataFrame | None,
-        patch_size: int,
-        channels: int,
-        state: Path | None,
-        clock: Clock,
-    ) -> Run:
-        """Trains on the patches `train`, scores on `held_out`; a state at `state` is gone on from, at its very step.
+    def fit(self, material: Material, held_out: pd.DataFrame | None, state: Path | None, clock: Clock) -> Run:
+        """Trains on the material, scores on `held_out`; a state at `state` is gone on from, at its very step.
 
-        held_out: the fold's parts as boxes in working px; None: nothing is scored. channels: of an image. state: a path
-        that says what is trained, the same on all ranks; None: nothing is saved. `clock` is told what happens.
+        held_out: the fold's parts as boxes in working px; None: nothing is scored. state: a path that says what is
+        trained, the same on all ranks; None: nothing is saved. `clock` is told what happens.
 
         Raises KeyboardInterrupt once it is saved what SIGTERM or SIGINT ended; InputError for a loss that is not
         finite, a state that cannot be saved, a GPU that is too small.
         """
-        items = self._items(store, train, patch_size, channels)
-        windows = place_scored(held_out, self.shape, store)
-        scored = Windows(store, windows[ranks.part(len(windows))], self.shape.span, self.shape)
+        items, train = self._items(material), material.patches
+        windows = place_scored(held_out, self.shape, material.store)
+        scored = Windows(material.store, windows[ranks.part(len(windows))], self.shape.span, self.shape)
         batch, steps = self.batches(train)
-        run = self.start(channels, steps * self.model.epochs, train)
+        run = self.start(material.channels, steps * self.model.epochs, train)
         run.pieces = min(self.model.accumulate, batch // self.model.least_batch)
         ranks.refuse_differences(str(state))
         if state and (saved := ranks.from_first(lambda: load_state(state, clock.note))):
@@ -103,7 +105,7 @@ class Training:
                 row = train_epoch(run, loader.epoch(run.epoch, order, run.step), setup, after_step)
                 row = {"epoch": run.epoch + 1, "lr": run.schedule.get_last_lr()[0], **row, "score": None}
                 if len(windows) and self._is_scored(row["epoch"]):
-                    row["score"] = self._score(run, loader, scored, keeper)
+                    row["score"] = self._score(run, loader, keeper)
                 run.end_epoch(row)
                 keeper.after_epoch(last=run.finished(self.model.epochs))
                 clock.say(row)
@@ -118,20 +120,19 @@ class Training:
     def _is_scored(self, epoch: int) -> bool:
         return epoch % self.model.validate_every == 0 or epoch == self.model.epochs
 
-    def draw_first_batch(
-        self, path: Path, store: PixelStore, train: pd.DataFrame, patch_size: int, channels: int
-    ) -> None:
-        """Writes a picture of the first step's windows before `mix`, changed as the workers change them; arguments as `fit`.
+    def draw_first_batch(self, path: Path, material: Material) -> None:
+        """Writes a picture of the first step's windows before `mix`, changed as the workers change them.
 
         A loader on the device makes changes of the same kinds, drawn from other numbers.
         """
-        plain = Windows(store, train, patch_size, self.shape)
-        items = draw_epoch(train, self.model, 0)[: self.model.batch].tolist()
-        write_first_batch(path, plain, self._items(store, train, patch_size, channels), items, channels)
+        store, patches, patch_size, channels = material
+        plain = Windows(store, patches, patch_size, self.shape)
+        items = draw_epoch(patches, self.model, 0)[: self.model.batch].tolist()
+        write_first_batch(path, plain, self._items(material), items, channels)
 
-    def _items(self, store: PixelStore, train: pd.DataFrame, patch_size: int, channels: int) -> Windows:
-        augmentation = build_augmentation(self.model, channels, self.task)
-        return Windows(store, train, patch_size, self.shape, augmentation, self.model.seed)
+    def _items(self, material: Material) -> Windows:
+        store, patches, patch_size, channels = material
+        return Windows(store, patches, patch_size, self.shape, self.augmentation(channels), self.model.seed)
 
     def batches(self, train: pd.DataFrame) -> tuple[int, int]:
         """The windows of a step, and the steps of an epoch. Raises InputError when the network needs more windows."""
@@ -171,9 +172,9 @@ class Training:
         """Of random numbers of the rank's own: its windows are others."""
         return np.random.SeedSequence([self.model.seed, epoch]).generate_state(1)[0].item() + ranks.rank()
 
-    def _score(self, run: Run, loader: "Loader | DeviceLoader", scored: Windows, keeper: Keeper) -> float:
+    def _score(self, run: Run, loader: "Loader | DeviceLoader", keeper: Keeper) -> float:
         batch = -(-self.model.batch // (run.pieces * ranks.count()))  # what is known to fit
-        batches = keeper.watching(loader.each_once(scored, batch))
+        batches = keeper.watching(loader.each_once(batch))
         counts = validate(run.ema.network, batches, self.task, self.device, self.amp)
         return FScore("pooled", empty=1.0).of(np.concatenate(ranks.gathered(counts)))
 

@@ -54,7 +54,7 @@ class Model(Section):
     encoder_lr: float = later(1.0, gt=0)  # factor on the encoder's learning rate
     layer_decay: float = later(1.0, gt=0, le=1)  # a further factor for each of the encoder's levels below the deepest
     weight_decay: float = Field(ge=0, default=0.01)
-    decay: Literal["all", "weights"] = later("all")  # weights: norms and biases are not decayed
+    decay: Literal["all", "weights"] = later("all")  # weights: norms, biases and positions are not decayed
     freeze: int = later(0, ge=0)  # first epochs in which the encoder does not learn
     freeze_norms: bool = later(False)  # the encoder's batch statistics stay as they were loaded
     schedule: Literal["onecycle", "cosine", "poly"] = "onecycle"

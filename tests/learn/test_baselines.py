@@ -13,7 +13,7 @@ from closure import ROOT
 from tessera.data.boxes import BOX
 from tessera.data.pixels import PixelStore
 from tessera.learn.progress import Clock
-from tessera.learn.training import Training
+from tessera.learn.training import Material, Training
 from tessera.machine import Machine
 from tessera.params.load import load_params
 from tessera.params.model import Model
@@ -61,9 +61,8 @@ def _dice(store: PixelStore, model: Model, channels: int, state: Path) -> float:
     parts = pd.DataFrame([(name, z, z + 1, 0, SIZE, 0, SIZE) for name in "abcd"], columns=BOX)
     training = Training(model, Binary(["blob"]), "none", Machine(torch.device("cpu")))
     patches["positive_fraction"] = 0.3
-    return training.fit(store, patches, parts, SIZE, channels, state, Clock("baseline", model.epochs)).history[-1][
-        "score"
-    ]
+    run = training.fit(Material(store, patches, SIZE, channels), parts, state, Clock("baseline", model.epochs))
+    return run.history[-1]["score"]
 
 
 @pytest.mark.parametrize("name", BASELINES)

@@ -19,7 +19,7 @@ from tessera.learn import resume
 from tessera.learn.checkpoints import save_checkpoint
 from tessera.learn.progress import Clock
 from tessera.learn.run import Run
-from tessera.learn.training import Training
+from tessera.learn.training import Material, Training
 from tessera.machine import Machine
 from tessera.params.model import Model
 from tessera.tasks import Binary
@@ -71,9 +71,8 @@ def train(pixel_store: Callable[..., PixelStore], model: Callable[..., Model], t
         torch.set_num_threads(1)
         here = Machine(torch.device("cpu"), workers, save_seconds=0)
         training = Training(section, Binary(["a"]), "none", here)
-        return training.fit(
-            PixelStore(path), patches, held_out, 32, 1, tmp_path / name / "state.pt", clock or Watched()
-        )
+        material = Material(PixelStore(path), patches, 32, 1)
+        return training.fit(material, held_out, tmp_path / name / "state.pt", clock or Watched())
 
     return fit
 
@@ -193,6 +192,22 @@ def test_killed_in_the_middle_of_saving(train: Callable, undisturbed: bytes, tmp
     assert (tmp_path / "cut" / "state.new").exists()
     assert run_child(train, tmp_path / "out") == 0
     assert (tmp_path / "out").read_bytes() == undisturbed
+
+
+def test_asked_to_end_while_the_last_epoch_is_told_it_ends_and_has_nothing_left_to_train(
+    train: Callable, undisturbed: bytes, tmp_path: Path
+) -> None:
+    class Telling(Watched):
+        def say(self, row: dict) -> None:
+            super().say(row)
+            if row["epoch"] == EPOCHS:
+                os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(KeyboardInterrupt):
+        train("cut", Telling())
+    clock = Watched()
+    assert written(train("cut", clock), tmp_path / "cut.safetensors") == undisturbed
+    assert clock.steps == 0
 
 
 @pytest.mark.parametrize("workers", [0, 2])

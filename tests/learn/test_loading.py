@@ -16,6 +16,7 @@ from tessera.learn.loading import Loader
 from tessera.params.model import Model
 from tessera.tasks import Binary
 
+CPU = torch.device("cpu")
 ORDER = np.array([3, 1, 4, 1, 5, 9, 2])
 
 
@@ -23,15 +24,19 @@ ORDER = np.array([3, 1, 4, 1, 5, 9, 2])
 def items(pixel_store: Callable[..., PixelStore], model: Callable[..., Model]) -> Windows:
     rng = np.random.default_rng(0)
     store = pixel_store({"a": rng.integers(0, 256, (1, 64, 64, 1), np.uint8)})
-    patches = pd.DataFrame([("a", 0, 0, 0), ("a", 0, 16, 16), ("a", 0, 32, 32)], columns=["image_id", "z", "y", "x"])
     augmentation = build_augmentation(model(), 1, Binary(["a"]))
-    return Windows(store, patches, 32, Shape(32, Stack(1)), augmentation, seed=1)
+    return Windows(store, _patches(), 32, Shape(32, Stack(1)), augmentation, seed=1)
+
+
+def _patches() -> pd.DataFrame:
+    places = [("a", 0, 0, 0), ("a", 0, 16, 16), ("a", 0, 32, 32)]
+    return pd.DataFrame(places, columns=["image_id", "z", "y", "x"])
 
 
 @pytest.mark.parametrize("workers", [0, 2])
 @pytest.mark.parametrize("done", [0, 1, 3])
 def test_batches_are_the_orders_from_the_first_that_is_not_done(items: Windows, workers: int, done: int) -> None:
-    loader = Loader(items, Binary(["a"]), batch=2, workers=workers, pinned=False)
+    loader = Loader(items, items, Binary(["a"]), batch=2, workers=workers, device=CPU)
     for epoch in (0, 2):
         batches = list(loader.epoch(epoch, ORDER, done))
         assert [batch.items.tolist() for batch in batches] == [[3, 1], [4, 1], [5, 9]][done:]
@@ -47,7 +52,7 @@ def test_batches_are_the_orders_from_the_first_that_is_not_done(items: Windows, 
 def test_what_is_done_is_not_loaded(items: Windows, monkeypatch: pytest.MonkeyPatch) -> None:
     original, loaded = Windows.__getitem__, []
     monkeypatch.setattr(Windows, "__getitem__", lambda self, item: (loaded.append(item), original(self, item))[1])
-    list(Loader(items, Binary(["a"]), batch=2, workers=0, pinned=False).epoch(0, ORDER, 2))
+    list(Loader(items, items, Binary(["a"]), batch=2, workers=0, device=CPU).epoch(0, ORDER, 2))
     assert loaded == [5, 9]
 
 
@@ -55,16 +60,45 @@ def test_loading_leaves_torchs_random_numbers_alone(items: Windows) -> None:
     torch.manual_seed(0)
     before = torch.get_rng_state()
     for workers in (0, 2):
-        list(Loader(items, Binary(["a"]), batch=2, workers=workers, pinned=False).epoch(0, ORDER, 0))
+        list(Loader(items, items, Binary(["a"]), batch=2, workers=workers, device=CPU).epoch(0, ORDER, 0))
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_processes_stay_alive_from_epoch_to_epoch(items: Windows) -> None:
-    loader = Loader(items, Binary(["a"]), batch=2, workers=2, pinned=False)
+def test_the_same_processes_load_every_epoch_and_what_is_scored(items: Windows) -> None:
+    loader = Loader(items, items, Binary(["a"]), batch=2, workers=2, device=CPU)
     list(loader.epoch(0, ORDER, 0))
-    first = [worker.pid for worker in loader._batches._iterator._workers]
-    list(loader.epoch(1, ORDER, 0))
-    assert [worker.pid for worker in loader._batches._iterator._workers] == first
+    first = [worker.pid for worker in loader._packed._iterator._workers]
+    for _ in range(2):
+        list(loader.each_once(2))
+        list(loader.epoch(1, ORDER, 0))
+    assert [worker.pid for worker in loader._packed._iterator._workers] == first
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_what_is_scored_comes_once_and_in_order(items: Windows, workers: int) -> None:
+    scored = Windows(items.stores["xy"], _patches(), 32, items.shape)
+    loader = Loader(items, scored, Binary(["a"]), batch=3, workers=workers, device=CPU)
+    batches = loader.each_once(2)
+    windows, labels = (torch.cat(tensors) for tensors in zip(*batches, strict=True))
+    assert len(batches) == 2
+    for number, (window, label) in enumerate(map(scored.__getitem__, range(3))):
+        assert torch.equal(windows[number], window)
+        assert torch.equal(labels[number], label)
+    assert len(windows) == len(scored)
+
+
+def test_nothing_to_score_is_no_batch(items: Windows) -> None:
+    none = Windows(items.stores["xy"], _patches()[:0], 32, items.shape)
+    assert list(Loader(items, none, Binary(["a"]), batch=2, workers=0, device=CPU).each_once(2)) == []
+
+
+def test_an_error_of_a_process_is_raised_by_the_batch(items: Windows, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(self: Windows, item: int) -> tuple:
+        raise ValueError("this window")
+
+    monkeypatch.setattr(Windows, "__getitem__", broken)
+    with pytest.raises(ValueError, match="this window"):
+        list(Loader(items, items, Binary(["a"]), batch=2, workers=1, device=CPU).epoch(0, ORDER, 0))
 
 
 @pytest.mark.skipif(
@@ -79,7 +113,7 @@ def test_processes_share_the_pixels(pixel_store: Callable[..., PixelStore]) -> N
     places = [("a", 0, y, x) for y in range(0, side, 256) for x in range(0, side, 256)]
     patches = pd.DataFrame(places, columns=["image_id", "z", "y", "x"])
     items = Windows(store, patches, 256, Shape(256, Stack(1)))
-    loader = Loader(items, Binary(["a"]), batch=16, workers=count, pinned=False)
+    loader = Loader(items, items, Binary(["a"]), batch=16, workers=count, device=CPU)
     one, all_of_it = np.zeros(count * len(items), int), np.tile(np.arange(len(items)), count)
     own = []
     for order in (one, one, all_of_it):  # the first fills the queues

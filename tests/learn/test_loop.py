@@ -9,7 +9,7 @@ from torch import nn
 from tessera.errors import InputError
 from tessera.learn.ema import Ema
 from tessera.learn.loop import Batch, Setup, train_epoch
-from tessera.learn.losses.build import build_loss
+from tessera.learn.losses.build import LOSSES, build_loss
 from tessera.learn.mixing import build_mixing
 from tessera.learn.run import Run
 from tessera.learn.sums import Step, Sums
@@ -23,17 +23,19 @@ N = 6  # images of a batch
 class Network(nn.Module):
     """Logits by a convolution; like a small GPU, it is out of memory above `room` images."""
 
-    def __init__(self, room: int = N, norm: bool = False):
+    def __init__(self, room: int = N, norm: bool = False, dropout: float = 0.0):
         super().__init__()
         torch.manual_seed(0)
-        self.layers = nn.Sequential(nn.Conv2d(1, 1, 3, padding=1), nn.BatchNorm2d(1) if norm else nn.Identity())
-        self.room, self.seen = room, []
+        norm = nn.BatchNorm2d(1) if norm else nn.Identity()
+        self.layers = nn.Sequential(nn.Conv2d(1, 1, 3, padding=1), norm, nn.Dropout(dropout))
+        self.room, self.seen, self.said = room, [], []
 
     def forward(self, windows: torch.Tensor) -> torch.Tensor:
         self.seen.append(len(windows))
         if len(windows) > self.room:
             raise torch.cuda.OutOfMemoryError("CUDA out of memory.")
-        return self.layers(windows.float() / 255)
+        self.said.append(self.layers(windows.float() / 255))
+        return self.said[-1]
 
 
 def _run(network: Network, pieces: int = 1) -> Run:
@@ -47,12 +49,15 @@ def _batches(count: int = 1) -> list[Batch]:
     draw = torch.Generator().manual_seed(0)
     windows = torch.randint(0, 256, (count, N, 1, 8, 8), dtype=torch.uint8, generator=draw)
     target = torch.randint(0, 2, (count, N, 1, 8, 8), generator=draw) > 0
-    return [Batch(torch.arange(N), *both, torch.ones_like(both[1])) for both in zip(windows, target, strict=True)]
+    valid = torch.rand(target.shape, generator=draw) < torch.linspace(0.2, 1, N).view(N, 1, 1, 1)
+    return [Batch(torch.arange(N), *one) for one in zip(windows, target, valid, strict=True)]
 
 
-def _train(run: Run, batches: list[Batch], after_step: Callable[[], None] = lambda: None) -> tuple[dict, list[str]]:
+def _train(
+    run: Run, batches: list[Batch], after_step: Callable[[], None] = lambda: None, loss: dict | None = None
+) -> tuple[dict, list[str]]:
     notes: list[str] = []
-    setup = Setup(build_loss(Loss(bce=1.0)), build_mixing(Mix()), 0, CPU, "none", None, notes.append)
+    setup = Setup(build_loss(Loss(**loss or {"bce": 1.0})), build_mixing(Mix()), 0, CPU, "none", None, notes.append)
     return train_epoch(run, batches, setup, after_step), notes
 
 
@@ -60,14 +65,42 @@ def _weights(run: Run) -> torch.Tensor:
     return torch.cat([parameter.detach().flatten() for parameter in run.network.parameters()])
 
 
+TERMS = {name: {"weight": 1.0} | ({"beta": 2} if name == "fbeta" else {}) for name in LOSSES}
+SUMS = [{name: term} for name, term in TERMS.items()] + [
+    {name: {"weight": 1.0, "per_image": True} | TERMS[name]} for name in ("dice", "lovasz", "boundary")
+]
+SUMS += [TERMS, {"bce": 0.5, "dice": 1.0, "jaccard": {"weight": 0.7, "per_image": True}}]
+
+
 @pytest.mark.parametrize("pieces", [2, 3, 4, 6, 9])
-def test_micro_batches_make_the_same_step(pieces: int) -> None:
+@pytest.mark.parametrize("loss", SUMS, ids=lambda loss: "-".join(loss))
+def test_micro_batches_make_the_same_step(loss: dict, pieces: int) -> None:
+    """Though each has its own number of valid pixels, and, of four, its own number of images."""
     whole, parts = _run(Network()), _run(Network(), pieces)
-    rows = [_train(run, _batches(3))[0] for run in (whole, parts)]
-    torch.testing.assert_close(_weights(parts), _weights(whole))
-    assert rows[1]["loss"] == pytest.approx(rows[0]["loss"])
+    rows = [_train(run, _batches(3), loss=loss)[0] for run in (whole, parts)]
+    assert (_weights(whole) - _weights(_run(Network()))).abs().max() > 1e-4
+    torch.testing.assert_close(_weights(parts), _weights(whole), rtol=0, atol=1e-6)
+    assert rows[1]["loss"] == pytest.approx(rows[0]["loss"], abs=1e-6)
     assert rows[1]["images"] == 3 * N
     assert max(parts.network.seen) == -(-N // min(pieces, N))
+
+
+@pytest.mark.parametrize("norm", [False, True])
+def test_both_passes_see_the_same_and_leave_what_one_leaves(norm: bool) -> None:
+    """Dropout, batch-norm's running statistics, and the random numbers of later steps."""
+    runs = [_run(Network(norm=norm, dropout=0.5), 2) for _ in range(2)]
+    random = []
+    for run, loss in zip(runs, ({"bce": 1.0}, {"bce": 1.0, "dice": 1e-9}), strict=True):
+        torch.manual_seed(1)
+        _train(run, _batches(2), loss=loss)
+        random.append(torch.get_rng_state())
+    once, twice = (run.network for run in runs)
+    assert (len(once.said), len(twice.said)) == (4, 8)
+    for first, second in ((0, 2), (1, 3), (4, 6), (5, 7)):
+        assert torch.equal(twice.said[first], twice.said[second])
+    assert torch.equal(*random)
+    for one, other in zip(once.buffers(), twice.buffers(), strict=True):
+        torch.testing.assert_close(one, other)
 
 
 @pytest.mark.parametrize("norm", [False, True])

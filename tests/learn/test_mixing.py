@@ -4,18 +4,18 @@ import numpy as np
 import pytest
 import torch
 
-from tessera.learn.mixing import Batch, build_mixing, copy_positive, cutmix, mixup
+from tessera.learn.mixing import Triple, build_mixing, copy_positive, cutmix, mixup
 from tessera.params.mix import Mix
 
 
-def _batch(size: int = 4, channels: int = 3, classes: int = 2, side: tuple[int, int] = (16, 24)) -> Batch:
+def _batch(size: int = 4, channels: int = 3, classes: int = 2, side: tuple[int, int] = (16, 24)) -> Triple:
     random = torch.Generator().manual_seed(size)
     windows = torch.randint(0, 256, (size, channels, *side), generator=random).to(torch.uint8)
     target, valid = (torch.randint(0, 2, (size, classes, *side), generator=random).float() for _ in range(2))
     return windows, target, valid
 
 
-def _other(batch: Batch) -> Batch:
+def _other(batch: Triple) -> Triple:
     return tuple(tensor.roll(1, 0) for tensor in batch)
 
 

@@ -1,6 +1,7 @@
 from collections.abc import Callable
 
 import pytest
+import timm
 import torch
 from torch import nn
 
@@ -67,6 +68,20 @@ def test_norms_and_biases_are_not_decayed(build) -> None:
         network.named_parameters(), settings(network, optimiser).values(), strict=True
     ):
         assert decay == (0.03 if parameter.ndim > 1 else 0)
+
+
+def test_positions_are_not_decayed_which_timm_leaves_out(build) -> None:
+    swin = {"decoder": "UPerNet", "encoder": "tu-swin_s3_tiny_224", "arguments": {"decoder_channels": 16}, "size": 224}
+    vit = {"decoder": "DPT", "encoder": "tu-test_vit.r160_in1k", "arguments": {}}
+    for network_of in (swin, vit):
+        whole = timm.create_model(network_of["encoder"].removeprefix("tu-"))
+        listed = {name.replace(".", "_") for name in whole.no_weight_decay()}  # as encoders of feature maps say it
+        network, optimiser, _ = build(decay="weights", weight_decay=0.03, **network_of)
+        weights = {name: one for name, one in network.network.encoder.named_parameters() if one.ndim > 1}
+        decays = settings(network.network.encoder, optimiser)
+        undecayed = {name.removeprefix("model.").replace(".", "_") for name in weights if decays[name][1] == 0}
+        assert undecayed
+        assert undecayed <= listed
 
 
 def test_schedules_scale_every_group(build) -> None:

@@ -13,7 +13,7 @@ from tessera.learn.known import SHOWN, unlike_probe, unlike_record
 from tessera.learn.losses import dice
 from tessera.learn.probe import probe
 from tessera.learn.progress import Clock
-from tessera.learn.training import Training
+from tessera.learn.training import Material, Training
 from tessera.machine import Machine
 from tessera.metrics.counts import FScore
 from tessera.tasks import Binary
@@ -36,7 +36,7 @@ def store(pixel_store: Callable[..., PixelStore]) -> PixelStore:
 def of(store: PixelStore, model: Callable) -> Callable[..., dict]:
     """A function that probes a training, some of its keys changed."""
     return lambda amp="none", **changes: probe(
-        Training(model(**SECTION | changes), Binary(["a"]), amp, CPU), store, PATCHES, 32, 1
+        Training(model(**SECTION | changes), Binary(["a"]), amp, CPU), Material(store, PATCHES, 32, 1)
     )
 
 
@@ -125,8 +125,8 @@ def test_the_training_after_it_is_the_same_and_its_network_is_built_once(
     def train(probed: bool) -> list[torch.Tensor]:
         training = Training(section, Binary(["a"]), "none", CPU)
         if probed:
-            probe(training, store, PATCHES, 32, 1)
-        run = training.fit(store, PATCHES, None, 32, 1, None, Clock("tiny", 3))
+            probe(training, Material(store, PATCHES, 32, 1))
+        run = training.fit(Material(store, PATCHES, 32, 1), None, None, Clock("tiny", 3))
         return [*run.network.state_dict().values(), *run.ema.network.state_dict().values()]
 
     plain, after = train(False), train(True)

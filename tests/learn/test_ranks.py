@@ -26,7 +26,7 @@ from tessera.learn.progress import Clock
 from tessera.learn.ranks import PeerLostError, part_of_batches
 from tessera.learn.record import describe
 from tessera.learn.run import Run
-from tessera.learn.training import Training
+from tessera.learn.training import Material, Training
 from tessera.machine import Machine
 from tessera.params.loss import Loss
 from tessera.params.model import Model
@@ -87,7 +87,7 @@ def train(pixel_store: Callable[..., PixelStore], model: Callable[..., Model], t
             | changes
         ).model_copy(update={"freeze_norms": frozen})  # of which the params ask for pretrained weights
         return Training(section, Binary(["a"]), "none", Machine(CPU, workers, save_seconds=1000)).fit(
-            PixelStore(path), patches, held_out, 32, 1, tmp_path / name / "state.pt", Watched("tiny", EPOCHS)
+            Material(PixelStore(path), patches, 32, 1), held_out, tmp_path / name / "state.pt", Watched("tiny", EPOCHS)
         )
 
     return fit
@@ -133,12 +133,25 @@ def assert_alike(one: dict, other: dict) -> None:
 def test_two_ranks_end_with_the_weights_of_one_process(
     train: Callable, with_groups: None, tmp_path: Path, accumulate: int
 ) -> None:
-    alone = outcome(train("one", accumulate=accumulate))
+    alone = outcome(train("one"))
     first, second = in_two(tmp_path, lambda: outcome(train("two", accumulate=accumulate)))
     assert_alike(first, alone)
     assert all(map(torch.equal, first["network"].values(), second["network"].values()))
     assert first["history"] == second["history"]
     assert alone["history"][0]["images"] == STEPS * 4
+
+
+def test_a_rank_that_trains_by_itself_in_micro_batches_stays_by_itself(train: Callable) -> None:
+    """As in its probe; the other one waits, and would be waited for."""
+
+    def rank() -> None:
+        if ranks.first():
+            with ranks.alone():
+                train("alone", accumulate=2, epochs=1)
+                assert ranks.count() == 1
+        ranks.any_says(True)
+
+    launched(rank)
 
 
 def test_frozen_batch_norms_do_too(train: Callable, tmp_path: Path) -> None:

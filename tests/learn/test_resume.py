@@ -149,15 +149,23 @@ def test_saving_takes_at_most_a_hundredth_of_the_time(
 def test_a_second_signal_is_not_waited_for(tmp_path: Path) -> None:
     keeper = Keeper(tmp_path / "state.pt", 60, lambda: STATE)
     before = signal.getsignal(signal.SIGINT)
-    with keeper.listening():
+    with pytest.raises(KeyboardInterrupt), keeper.listening():
         os.kill(os.getpid(), signal.SIGINT)
         assert keeper.asked
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
-    assert signal.getsignal(signal.SIGINT) is before
-    assert not keeper.path.exists()
-    with pytest.raises(KeyboardInterrupt):
+        assert not keeper.path.exists()
         keeper.after_step()
+    assert signal.getsignal(signal.SIGINT) is before
+    assert keeper.path.exists()
+
+
+def test_a_wish_to_end_behind_the_last_step_is_one_too(tmp_path: Path) -> None:
+    keeper = Keeper(tmp_path / "state.pt", 60, lambda: STATE)
+    with pytest.raises(KeyboardInterrupt), keeper.listening():
+        keeper.after_epoch(last=True)
+        keeper.path.unlink()
+        os.kill(os.getpid(), signal.SIGTERM)
     assert keeper.path.exists()
 
 

@@ -16,7 +16,7 @@ from tessera.learn.losses.build import LOSSES
 from tessera.learn.progress import Clock
 from tessera.learn.run import Run
 from tessera.learn.sampling import draw_epoch
-from tessera.learn.training import Training
+from tessera.learn.training import Material, Training
 from tessera.machine import Machine
 from tessera.params.model import Model
 from tessera.tasks import Binary
@@ -39,7 +39,7 @@ def fit(store: PixelStore, model: Model, state: Path, amp: str = "none", compile
     held_out = pd.DataFrame([("b", 0, 1, 0, 64, 0, 64)], columns=BOX)
     torch.set_num_threads(1)
     return Training(model, Binary(["a"]), amp, Machine(CPU, compile=compile)).fit(
-        store, patches, held_out, 32, 1, state, Clock("tiny", model.epochs)
+        Material(store, patches, 32, 1), held_out, state, Clock("tiny", model.epochs)
     )
 
 
@@ -180,7 +180,7 @@ def test_an_epoch_draws_what_the_params_balance(
     section = model(epochs=2, patches=8, balance="group")
     held_out = pd.DataFrame([("b", 0, 1, 0, 64, 0, 64)], columns=BOX)
     training = Training(section, Binary(["a"]), "none", Machine(CPU))
-    training.fit(store, patches, held_out, 32, 1, tmp_path / "state.pt", Clock("tiny", 2))
+    training.fit(Material(store, patches, 32, 1), held_out, tmp_path / "state.pt", Clock("tiny", 2))
     assert [int((items % 9 == 0).sum()) for items in drawn] == [4, 4]
 
 
@@ -189,6 +189,6 @@ def test_without_a_held_out_fold_nothing_is_scored_and_without_a_state_nothing_s
 ) -> None:
     patches = pd.DataFrame([("a", 0, 16, 16)] * 4, columns=["image_id", "z", "y", "x"]).assign(positive_fraction=0.3)
     training = Training(model(), Binary(["a"]), "none", Machine(CPU))
-    run = training.fit(store, patches, None, 32, 1, None, Clock("tiny", 2))
+    run = training.fit(Material(store, patches, 32, 1), None, None, Clock("tiny", 2))
     assert [row["score"] for row in run.history] == [None, None]
     assert not list(tmp_path.glob("*.pt"))

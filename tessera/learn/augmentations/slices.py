@@ -51,6 +51,11 @@ class SliceDropout(OfSlices):
         return changed
 
     def get_params(self) -> dict:
-        others = np.delete(np.arange(self.slices), self.slices // 2)
-        count = self.random_generator.integers(1, max(1, round(self.most * len(others))) + 1)
-        return {"dropped": self.random_generator.choice(others, count, replace=False)}
+        return {"dropped": draw_dropped(self.random_generator, self.slices, self.most)}
+
+
+def draw_dropped(random: np.random.Generator, slices: int, most: float) -> np.ndarray:
+    """Numbers of slices, up to the share `most` and one at least, without the middle one."""
+    others = np.delete(np.arange(slices), slices // 2)
+    count = random.integers(1, max(1, round(most * len(others))) + 1)
+    return random.choice(others, count, replace=False)

@@ -23,12 +23,17 @@ class StainJitter(albumentations.ImageOnlyTransform):
         self.sigma = sigma
 
     def get_params(self) -> dict:
-        scales, shifts = self.random_generator.uniform(-self.sigma, self.sigma, (2, 3))
-        change = np.linalg.inv(HED) @ np.diag(1 + scales) @ HED  # of a row of densities
-        return {"change": np.column_stack([change.T, shifts @ HED])}
+        return {"change": draw_change(self.random_generator, self.sigma)}
 
     def apply(self, img: np.ndarray, change: np.ndarray, **params: object) -> np.ndarray:
         if img.shape[-1] != 3:
             raise ValueError(f"stains are of RGB images; got {img.shape[-1]} channels")
         density = cv2.transform(cv2.LUT(img, DENSITY), change.astype(np.float32))
         return np.clip(np.rint(256 * cv2.exp(-density) - 1), 0, 255).astype(np.uint8)
+
+
+def draw_change(random: np.random.Generator, sigma: float) -> np.ndarray:
+    """A matrix (3, 3) of densities and, behind it, a shift of each: (3, 4)."""
+    scales, shifts = random.uniform(-sigma, sigma, (2, 3))
+    change = np.linalg.inv(HED) @ np.diag(1 + scales) @ HED  # of a row of densities
+    return np.column_stack([change.T, shifts @ HED])

@@ -3,7 +3,7 @@
 import torch
 from segmentation_models_pytorch.losses import LovaszLoss
 
-from tessera.learn.ranks import together
+from tessera.learn import pieces, ranks
 
 IGNORED = -1.0  # a label, to smp
 
@@ -15,6 +15,6 @@ def lovasz(logits: torch.Tensor, target: torch.Tensor, valid: torch.Tensor, *, p
     """
     labels = torch.where(valid > 0, (target >= 0.5).float(), IGNORED)
     if not per_image:  # it sorts the pixels of the batch, which no sums can stand for
-        logits, labels = together(logits), together(labels)
+        logits, labels = (ranks.together(pieces.together(values)) for values in (logits, labels))
     hinge = LovaszLoss("binary", per_image=per_image, ignore_index=IGNORED)
     return torch.stack([hinge(*plane) for plane in zip(logits.unbind(1), labels.unbind(1), strict=True)]).mean()

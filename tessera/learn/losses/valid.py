@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import torch
 
-from tessera.learn.ranks import total
+from tessera.learn import pieces, ranks
 
 SMOOTH = 1.0  # pixels; keeps a batch without positives at a finite, small gradient
 
@@ -25,7 +25,7 @@ class SoftCounts(NamedTuple):
 
 
 def soft_counts(logits: torch.Tensor, target: torch.Tensor, valid: torch.Tensor, per_image: bool) -> SoftCounts:
-    """Counts over the valid pixels of the batch, on all ranks, or of each image.
+    """Counts over the valid pixels of the batch, its micro-batches on all ranks, or of each image.
 
     The overlap is Σ min(p, t): for 0/1 labels Σ p·t, and for soft ones largest where p equals t, which the product
     is not. Source: Wang, Ning & Blaschko 2023, Jaccard Metric Losses.
@@ -36,18 +36,19 @@ def soft_counts(logits: torch.Tensor, target: torch.Tensor, valid: torch.Tensor,
 
 
 def sums(maps: tuple[torch.Tensor, ...], per_image: bool) -> tuple[torch.Tensor, ...]:
-    """Over the region that one value of a region term is taken over: an image, or the batch on all ranks.
+    """Over the region that one value of a region term is taken over: an image, or the batch: all its
+    micro-batches on all ranks.
 
     Without a valid pixel that value is 0.
     """
     if per_image:
         return tuple(values.sum((2, 3)) for values in maps)
-    return total(torch.stack([values.sum((0, 2, 3)) for values in maps])).unbind()
+    return ranks.total(pieces.total(torch.stack([values.sum((0, 2, 3)) for values in maps]))).unbind()
 
 
 def mean_of_valid(loss: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
-    """The mean of a loss a pixel over the valid pixels of the batch, on all ranks; 0 without any."""
-    lost, pixels = total(torch.stack([(loss * valid).sum(), valid.sum()]))
+    """The mean of a loss a pixel over the valid pixels of the batch, its micro-batches on all ranks; 0 without any."""
+    lost, pixels = ranks.total(torch.stack([pieces.share((loss * valid).sum()), pieces.total(valid.sum())]))
     return lost / pixels.clamp(min=1)
 
 

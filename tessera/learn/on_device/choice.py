@@ -40,7 +40,7 @@ def build_loader(
 
     Raises InputError when `device` is asked for and cannot be.
     """
-    workers = Loader(items, task, batch, machine.workers, machine.device.type == "cuda")
+    workers = Loader(items, scored, task, batch, machine.workers, machine.device)
     usual = "device" if machine.device.type == "cuda" else "workers"
     if (before or usual if machine.loader == "auto" else machine.loader) == "workers":
         return workers
@@ -55,7 +55,7 @@ def build_loader(
         return workers
     note(f"loads on {machine.device}: pixels and labels take {size / 2**30:.2f} GiB there")
     pixels = DevicePixels(store, sorted(images), task.permutation("flip_h"), machine.device)
-    return DeviceLoader(items, task, batch, pixels, changes)
+    return DeviceLoader(items, scored, task, batch, pixels, changes)
 
 
 def size_that_fits(store: PixelStore, images: Iterable[str], device: torch.device) -> int:

@@ -1,11 +1,12 @@
 """Batches, made on the device that trains."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable
 
 import numpy as np
 import torch
 
 from tessera.learn.dataset import Windows
+from tessera.learn.loading import Made, classes_last
 from tessera.learn.loop import Batch
 from tessera.learn.on_device.build import Changes
 from tessera.learn.on_device.pixels import DevicePixels
@@ -20,19 +21,22 @@ class DeviceLoader:
 
     name = "device"
 
-    def __init__(self, items: Windows, task: Binary, batch: int, pixels: DevicePixels, changes: Changes):
-        self.items, self.task, self.batch, self.pixels, self.changes = items, task, batch, pixels, changes
+    def __init__(
+        self, items: Windows, scored: Windows, task: Binary, batch: int, pixels: DevicePixels, changes: Changes
+    ):
+        self.items, self.scored, self.task, self.batch = items, scored, task, batch
+        self.pixels, self.changes = pixels, changes
 
     def epoch(self, epoch: int, order: np.ndarray, done: int) -> Iterable[Batch]:
         """The batches of `order` without the first `done`, and without a last smaller one."""
         starts = range(done * self.batch, len(order) - self.batch + 1, self.batch)
         return Made(lambda numbers: self._batch(epoch, numbers), [order[s : s + self.batch] for s in starts])
 
-    def each_once(self, scored: Windows, batch: int) -> Iterable[tuple[torch.Tensor, torch.Tensor]]:
-        """Batches of windows (B, C, H, W) and labels (B, H, W, …), uint8: all items, in their order, not changed."""
-        numbers = np.arange(len(scored))
-        parts = [numbers[start : start + batch] for start in range(0, len(scored), batch)]
-        return Made(lambda part: self._as_they_are(scored, part), parts)
+    def each_once(self, batch: int) -> Iterable[tuple[torch.Tensor, torch.Tensor]]:
+        """Batches of windows (B, C, H, W) and labels (B, H, W, …), uint8: all that are scored, in order."""
+        numbers = np.arange(len(self.scored))
+        parts = [numbers[start : start + batch] for start in range(0, len(numbers), batch)]
+        return Made(self._as_they_are, parts)
 
     def _batch(self, epoch: int, numbers: np.ndarray) -> Batch:
         self.items.epoch = epoch
@@ -44,31 +48,13 @@ class DeviceLoader:
         windows, labels = self.changes.apply(windows, labels, randoms)
         inside = slice(margin, margin + size)
         windows, labels = windows[..., inside, inside].contiguous(), labels[..., inside, inside]
-        return Batch(torch.from_numpy(numbers), windows, *self.task.encode_target(_classes_last(labels)))
+        return Batch(torch.from_numpy(numbers), windows, *self.task.encode_target(classes_last(labels)))
 
-    def _as_they_are(self, scored: Windows, numbers: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
-        places = [scored.place(number)[0] for number in numbers.tolist()]
-        windows, labels = _sized(*self.pixels.read(scored, places, [Turn()] * len(places)), scored.shape.size)
-        return windows, _classes_last(labels)
-
-
-class Made:
-    """Batches that are made one by one, when they are asked for."""
-
-    def __init__(self, make: Callable[[np.ndarray], tuple], parts: list[np.ndarray]):
-        self.make, self.parts = make, parts
-
-    def __len__(self) -> int:
-        return len(self.parts)
-
-    def __iter__(self) -> Iterator[tuple]:
-        return map(self.make, self.parts)
+    def _as_they_are(self, numbers: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+        places = [self.scored.place(number)[0] for number in numbers.tolist()]
+        windows, labels = _sized(*self.pixels.read(self.scored, places, [Turn()] * len(places)), self.scored.shape.size)
+        return windows, classes_last(labels)
 
 
 def _sized(windows: torch.Tensor, labels: torch.Tensor, size: int) -> tuple[torch.Tensor, torch.Tensor]:
     return resize(windows, size), resize_labels(labels, size)
-
-
-def _classes_last(labels: torch.Tensor) -> torch.Tensor:
-    """Labels (B, K, H, W) as `PixelStore` has them: (B, H, W) of one class, (B, H, W, K) of several."""
-    return labels[:, 0] if labels.shape[1] == 1 else labels.movedim(1, -1)

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from tessera.learn.augmentations.slices import draw_dropped
 from tessera.learn.on_device.tables import GREY, Table
 
 
@@ -25,8 +26,6 @@ class SliceDropout(Table):
 
     def table(self, random: np.random.Generator) -> np.ndarray:
         """See `Table`."""
-        others = np.delete(np.arange(self.slices), self.slices // 2)
-        count = random.integers(1, max(1, round(self.most * len(others))) + 1)
         kept = np.ones((self.slices, 1))
-        kept[random.choice(others, count, replace=False)] = 0
+        kept[draw_dropped(random, self.slices, self.most)] = 0
         return GREY * kept

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from tessera.learn.augmentations.stain import HED
+from tessera.learn.augmentations.stain import draw_change
 from tessera.learn.on_device.change import as_pixels
 
 
@@ -17,10 +17,8 @@ class StainJitter:
         self.sigma = sigma
 
     def draw(self, random: np.random.Generator) -> np.ndarray:
-        """See `Change`: a matrix (3, 3) of densities and a shift of each, (3, 4) flat."""
-        scales, shifts = random.uniform(-self.sigma, self.sigma, (2, 3))
-        change = np.linalg.inv(HED) @ np.diag(1 + scales) @ HED  # of a row of densities
-        return np.column_stack([change.T, shifts @ HED]).reshape(-1)
+        """See `Change`."""
+        return draw_change(random, self.sigma).reshape(-1)
 
     def apply(self, windows: torch.Tensor, drawn: torch.Tensor) -> torch.Tensor:
         """See `Change`."""

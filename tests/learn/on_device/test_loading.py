@@ -25,7 +25,7 @@ from tessera.learn.on_device.choice import build_loader, size_that_fits
 from tessera.learn.on_device.loading import DeviceLoader
 from tessera.learn.progress import Clock
 from tessera.learn.run import Run
-from tessera.learn.training import Training
+from tessera.learn.training import Material, Training
 from tessera.machine import Machine
 from tessera.params.model import Augment, Model
 from tessera.tasks import Binary, Multilabel, build_task
@@ -103,9 +103,7 @@ def test_scored_batches_are_those_of_the_workers(
         store = pixel_store({name: random.integers(0, 256, shape, np.uint8) for name, shape in shapes.items()})
     task = build_task("binary" if classes == 1 else "multilabel", CLASSES[:classes])
     scored = scored_of(store, Shape(32, Stack(3)))
-    ours, theirs = (
-        loader_of(store, Augment(), task, name, slices=3).each_once(scored, 2) for name in ("device", "workers")
-    )
+    ours, theirs = (loader_of(store, Augment(), task, name, slices=3).each_once(2) for name in ("device", "workers"))
     for one, other in zip(ours, theirs, strict=True):
         assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
     assert len(list(ours)) == -(-len(scored) // 2)
@@ -220,7 +218,7 @@ def train(store: PixelStore, model: Model, state: Path, loader: str) -> Run:
     held_out = pd.DataFrame([("b", 0, 1, 0, 24, 0, 24)], columns=BOX)
     torch.set_num_threads(1)
     return Training(model, Multilabel(CLASSES), "none", Machine(CPU, loader=loader)).fit(
-        store, patches.assign(positive_fraction=0.5), held_out, 32, 3, state, Clock("tiny", model.epochs)
+        Material(store, patches.assign(positive_fraction=0.5), 32, 3), held_out, state, Clock("tiny", model.epochs)
     )
 
 
