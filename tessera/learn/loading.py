@@ -40,12 +40,12 @@ class _Items(Dataset):
     """By (epoch, number), so that a process that stays alive knows which epoch an item is for."""
 
     def __init__(self, items: Windows, task: Binary):
-        self.items, self.task = items, task
+        self.items, self.encode = items, task.encode_soft_target if items.soft else task.encode_target
 
     def __getitem__(self, key: tuple[int, int]) -> Batch:
         self.items.epoch, number = key
         windows, labels = self.items[number]
-        target, valid = self.task.encode_target(labels.numpy())
+        target, valid = self.encode(labels.numpy())
         return Batch(number, windows, torch.from_numpy(target), torch.from_numpy(valid))
 
 

@@ -21,7 +21,8 @@ class DeviceLoader:
     name = "device"
 
     def __init__(self, items: Windows, task: Binary, batch: int, pixels: DevicePixels, changes: Changes):
-        self.items, self.task, self.batch, self.pixels, self.changes = items, task, batch, pixels, changes
+        self.items, self.batch, self.pixels, self.changes = items, batch, pixels, changes
+        self.encode = task.encode_soft_target if items.soft else task.encode_target
 
     def epoch(self, epoch: int, order: np.ndarray, done: int) -> Iterable[Batch]:
         """The batches of `order` without the first `done`, and without a last smaller one."""
@@ -44,7 +45,7 @@ class DeviceLoader:
         windows, labels = self.changes.apply(windows, labels, randoms)
         inside = slice(margin, margin + size)
         windows, labels = windows[..., inside, inside].contiguous(), labels[..., inside, inside]
-        return Batch(torch.from_numpy(numbers), windows, *self.task.encode_target(_classes_last(labels)))
+        return Batch(torch.from_numpy(numbers), windows, *self.encode(_classes_last(labels)))
 
     def _as_they_are(self, scored: Windows, numbers: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
         places = [scored.place(number)[0] for number in numbers.tolist()]
