@@ -35,7 +35,7 @@ def main(round: str) -> None:
     if not path.exists():
         stacks = [Stack.of(params.models[model]) for model in decision.models]
         with paths.writing(path) as temporary:
-            labelling = Labelling(params.pseudo, decision, recipe["views"], stacks, store)
+            labelling = Labelling(params.pseudo, decision, recipe["views"], len(params.data.classes), stacks, store)
             write_round(temporary, about, labelling, params)
     elif differs := unlike(path, about):
         raise InputError(f"{path} is there and frozen, made of another {differs}; give the new round another name")

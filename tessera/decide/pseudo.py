@@ -25,6 +25,7 @@ class Labelling(NamedTuple):
     pseudo: "Pseudo"
     decision: Decision
     views: list[str]
+    channels: int  # classes
     stacks: list[Stack]  # of the decision's models
     store: PixelStore
 
@@ -32,8 +33,7 @@ class Labelling(NamedTuple):
         """The labels of each image of the manifest `test`, from the mean over `stores`: by model, one a fold."""
         for row in test.itertuples():
             shape = self.store.depth(row.image_id).labelled, *self.store.shape(row.image_id)[1:]
-            classes = len(self.decision.thresholds_of(row.stratum))
-            planes = (classes,) if classes > 1 else ()
+            planes = (self.channels,) if self.channels > 1 else ()
             yield Made(row.image_id, row.digest, (*shape, *planes), self._bands(row, shape, stores))
 
     def _bands(
