@@ -1,17 +1,19 @@
 """The labels of a round: networks predict the test images again, a fold at a time, and what they say becomes labels."""
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
 import h5py
 import pandas as pd
+from tqdm import tqdm
 
 from tessera import machine, paths
 from tessera.data.manifest import TEST, TRAIN, read_manifest
 from tessera.data.parts import read_folds, whole_images
-from tessera.data.rounds import write_fit
+from tessera.data.pixels import PixelStore
+from tessera.data.rounds import Made, write_fit
 from tessera.decide.pseudo import Labelling
 from tessera.learn.checkpoints import digest_of, load_checkpoint, read_about
 from tessera.learn.networks.build import build_network
@@ -39,25 +41,28 @@ def write_round(path: Path, about: dict, labelling: Labelling, params: Params) -
         file.attrs.update(about)
         stores = []
         for fold, accounts in seen.items():
-            stores.append(
-                {model: stack.enter_context(_predicted(model, fold, test, labelling, params)) for model in models}
-            )
+            files = {model: stack.enter_context(paths.scratch_file(f"pseudo-{model}-{fold}.h5")) for model in models}
+            for model, scratch in files.items():
+                _predict(scratch, model, fold, test, labelling.store, params)
+            stores.append({model: ProbabilityStore(scratch) for model, scratch in files.items()})
             digests = [digest_of(paths.weights(model, fold)) for model in models]
-            write_fit(file, str(fold), accounts, digests, labelling.images(test, stores[-1:]))
-        write_fit(file, paths.FULL, [], about["checkpoints"], labelling.images(test, stores))
+            write_fit(file, str(fold), accounts, digests, _shown(fold, labelling, test, stores[-1:]))
+        write_fit(file, paths.FULL, [], about["checkpoints"], _shown(paths.FULL, labelling, test, stores))
 
 
-@contextmanager
-def _predicted(
-    model: str, fold: int, test: pd.DataFrame, labelling: Labelling, params: Params
-) -> Iterator[ProbabilityStore]:
-    """What the network of a fold says of the test images."""
-    section, device, store = params.models[model], machine.device(), labelling.store
+def _predict(path: Path, model: str, fold: int, test: pd.DataFrame, store: PixelStore, params: Params) -> None:
+    """Writes what the network of a fold says of the test images."""
+    section, device = params.models[model], machine.device()
     task = build_task(params.data.task, params.data.classes, store.flip_pairs)
     network = build_network(section, int(test.channels.iloc[0]), task.channels, pretrained=False)
     network = load_checkpoint(paths.weights(model, fold), network, device)
     predictor = Predictor([network], section, params.predict, task, device, partial(autocast, device, params.train.amp))
     items = whole_images(test).assign(item=test.image_id, height=test.height, width=test.width)
-    with paths.scratch_file(f"pseudo-{model}-{fold}.h5") as path:
-        write_predictions(path, predictor, store, items, {"model": model, "fold": fold})
-        yield ProbabilityStore(path)
+    write_predictions(path, predictor, store, items, {"model": model, "fold": fold})
+
+
+def _shown(
+    fit: int | str, labelling: Labelling, test: pd.DataFrame, stores: list[dict[str, ProbabilityStore]]
+) -> Iterator[Made]:
+    """The labels of a fit, with a bar that shows how many images are done."""
+    return tqdm(labelling.images(test, stores), f"labels {fit}", len(test), unit="image", disable=None)
