@@ -5,8 +5,9 @@ import pandas as pd
 from stages.command import command
 from stages.fit import run
 from tessera import paths
-from tessera.data.manifest import read_manifest
+from tessera.data.manifest import TEST, TRAIN, read_manifest
 from tessera.data.pixels import PixelStore
+from tessera.learn.extra import read_extra, with_extra
 from tessera.learn.fit import Fit
 from tessera.learn.launch import launch
 from tessera.learn.placing import place_everywhere
@@ -26,10 +27,12 @@ def prepare(model: str) -> Fit:
     """The training on all folds."""
     params = load_params()
     section, size = params.models[model], params.tile.size
-    store, manifest = PixelStore(paths.TILES), read_manifest(paths.MANIFEST, "train")
+    store, manifest = PixelStore(paths.TILES), read_manifest(paths.MANIFEST, TRAIN)
     task = build_task(params.data.task, params.data.classes, store.flip_pairs)
     patches, windows = place_everywhere(pd.read_parquet(paths.PATCHES), size, section, store, manifest)
-    return Fit(model, paths.FULL, section, task, params.train.amp, size, store, manifest, patches, windows, None)
+    fit = Fit(model, paths.FULL, section, task, params.train.amp, size, store, manifest, patches, windows, None)
+    rows, test = read_extra(paths.extra_rows(model, paths.FULL)), read_manifest(paths.MANIFEST, TEST)
+    return with_extra(fit, rows, paths.ROUNDS, test)
 
 
 if __name__ == "__main__":

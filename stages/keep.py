@@ -5,14 +5,13 @@ probed again (two steps on the CPU) and compared with the probe of its run recor
 """
 
 import json
-import subprocess
-import sys
 
 import torch
 from tqdm import tqdm
 
 from stages import full, train
 from stages.command import command
+from stages.dvc import dvc
 from tessera import paths
 from tessera.errors import InputError
 from tessera.learn.known import unlike_probe, unlike_record
@@ -20,6 +19,7 @@ from tessera.learn.probe import probe
 from tessera.machine import Machine
 
 CODE = ("stages/", "tessera/")
+TOLD = (*CODE, f"{paths.EXTRA_ROWS}/")  # what has changed of these, record and probe tell
 ON_DEVICE = "tessera/learn/on_device/"
 GROUPS = ("train", "full")
 
@@ -28,11 +28,11 @@ def main(target: str) -> None:
     group = target.partition("@")[0]
     if group not in GROUPS:
         raise InputError(f"keep {target}: there are {', '.join(GROUPS)}, or one of theirs such as train@unet-0")
-    changed = json.loads(_dvc("status", "--json", target))
+    changed = json.loads(dvc("status", "--json", target))
     for stage, changes in tqdm(changed.items(), desc="keep", unit="stage", disable=None):
         reason = _reason(stage, changes)
         if not reason:
-            _dvc("commit", "-f", stage)
+            dvc("commit", "-f", stage)
         with tqdm.external_write_mode():
             print(f"{stage:<28}{f'runs again: {reason}' if reason else 'kept'}", flush=True)
     if not changed:
@@ -47,7 +47,7 @@ def _reason(stage: str, changes: list[dict | str]) -> str:
     if not path.exists():
         return f"{path} is not there: dvc pull brings it, if it was ever trained"
     changed = _changed(changes)
-    if beyond := ", ".join(f"{name} {how}" for name, how in changed.items() if not name.startswith(CODE)):
+    if beyond := ", ".join(f"{name} {how}" for name, how in changed.items() if not name.startswith(TOLD)):
         return beyond
     fit = full.prepare(model) if group == "full" else train.prepare(model, int(fold))
     record = json.loads(path.read_text())
@@ -65,13 +65,6 @@ def _changed(changes: list[dict | str]) -> dict[str, str]:
     """What `dvc status` says has changed, and how."""
     files = [next(iter(change.values())) if isinstance(change, dict) else {change: ""} for change in changes]
     return {name: ", ".join(how) if isinstance(how, dict) else how for each in files for name, how in each.items()}
-
-
-def _dvc(*arguments: str) -> str:
-    done = subprocess.run([sys.executable, "-m", "dvc", *arguments], capture_output=True, text=True)
-    if done.returncode:
-        raise InputError(f"dvc {' '.join(arguments)}: {done.stderr.strip()}")
-    return done.stdout
 
 
 if __name__ == "__main__":

@@ -6,9 +6,10 @@ from stages.command import command
 from stages.fit import run
 from tessera import paths
 from tessera.data.boxes import in_working_px
-from tessera.data.manifest import read_manifest
+from tessera.data.manifest import TEST, TRAIN, read_manifest
 from tessera.data.parts import read_folds
 from tessera.data.pixels import PixelStore
+from tessera.learn.extra import read_extra, with_extra
 from tessera.learn.fit import Fit
 from tessera.learn.launch import launch
 from tessera.learn.placing import place_training
@@ -28,15 +29,17 @@ def prepare(model: str, fold: int) -> Fit:
     """The training beside a fold."""
     params = load_params()
     section, size = params.models[model], params.tile.size
-    store, parts, manifest = PixelStore(paths.TILES), read_folds(paths.FOLDS), read_manifest(paths.MANIFEST, "train")
+    store, parts, manifest = PixelStore(paths.TILES), read_folds(paths.FOLDS), read_manifest(paths.MANIFEST, TRAIN)
     task = build_task(params.data.task, params.data.classes, store.flip_pairs)
     patches, windows, kept = place_training(
         pd.read_parquet(paths.PATCHES), size, section, store, manifest, parts, fold, params.fold.buffer
     )
     held_out = in_working_px(parts[parts.fold == fold], store, manifest)
-    return Fit(
+    fit = Fit(
         model, fold, section, task, params.train.amp, size, store, manifest, patches[kept], windows[kept], held_out
     )
+    rows, test = read_extra(paths.extra_rows(model, fold)), read_manifest(paths.MANIFEST, TEST)
+    return with_extra(fit, rows, paths.ROUNDS, test)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,8 @@ MANIFEST = Path("data/manifest.csv")
 SAMPLE_SUBMISSION = Path("data/sample_submission.csv")
 TILES = Path("data/tiles.h5")
 PATCHES = Path("data/patches.parquet")
+ROUNDS = Path("data/extra")
+EXTRA_ROWS = Path("data/extra_rows")
 FOLDS = Path("folds/folds.csv")
 FOLDS_REPORT = Path("folds/report.json")
 RECIPE = Path("submissions/recipe.json")
@@ -35,6 +37,10 @@ def history(model: str, fold: int | str) -> Path:
 
 def first_batch(model: str, fold: int | str) -> Path:
     return Path(f"checkpoints/first_batches/{model}/{_fit(fold)}.png")
+
+
+def extra_rows(model: str, fold: int | str) -> Path:
+    return EXTRA_ROWS / model / f"{_fit(fold)}.csv"
 
 
 def oof(model: str, fold: int) -> Path:

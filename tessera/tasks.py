@@ -9,6 +9,12 @@ if TYPE_CHECKING:
 
 MIRRORED = ("flip_h", "flip_v")  # views that show the mirror image; a rotation, by 180 degrees too, does not
 IGNORE = 255  # the label of pixels that count nowhere, in every artefact
+CERTAIN = 254  # in soft labels 0 and 1 are what they always are, and 2…254 are 254ths
+
+
+def hardened(labels: np.ndarray) -> np.ndarray:
+    """Labels, uint8, among which soft ones are cut at 0.5; hard ones stay as they are."""
+    return np.where(labels == IGNORE, labels, (labels == 1) | (labels >= CERTAIN / 2))
 
 
 class Binary:
@@ -23,6 +29,12 @@ class Binary:
         """Labels (..., H, W) uint8, of numpy or torch → target (..., C, H, W) and valid (..., C, H, W), both bool."""
         planes = self._planes(labels)
         return planes == 1, planes != IGNORE
+
+    def encode_soft_target(self, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """`encode_target` of labels among which soft ones are: target float32 in [0, 1], 0 where it is not valid."""
+        planes = self._planes(labels)
+        soft = (planes > 1) & (planes != IGNORE)
+        return (planes == 1) + soft * (planes / np.float32(CERTAIN)), planes != IGNORE
 
     def probabilities(self, logits: "torch.Tensor") -> "torch.Tensor":
         """Logits (B, C, H, W) → probabilities in [0, 1], float32."""

@@ -120,17 +120,21 @@ def test_oof_refuses_a_checkpoint_that_saw_the_part(home):
 
 
 def test_a_network_of_all_folds_predicts_as_params_say_and_never_out_of_fold(home, capsys):
-    def predict(**train):
+    def run(*stages, **train):
         params = toy_params()
         params["train"] |= train
         with inside(home, params):
-            run_stage("predict", "flat")
+            for stage in stages:
+                run_stage(*stage)
+
+    def predict(**train):
+        run(("predict", "flat"), **train)
         with h5py.File(paths.predictions("flat")) as file:
             return list(file.attrs["checkpoints"])
 
     files = paths.predictions("flat"), paths.oof("flat", 0), paths.weights("flat", 0)
     before = [path.read_bytes() for path in files]
-    run_stage("full", "flat")
+    run(("extra",), ("full", "flat"), full=["flat"])
     full = paths.weights("flat", paths.FULL)
     record = json.loads(paths.record("flat", paths.FULL).read_text())
     assert record["score_last"] is None

@@ -16,6 +16,7 @@ from tessera import paths
         ("device", "tessera/learn/on_device/hue.py", False),
         ("device", "tessera/learn/loop.py", True),
         ("workers", "tessera/learn/on_device/hue.py", True),
+        ("workers", "data/extra_rows/m/fold_0.csv", True),
     ],
 )
 def test_windows_made_on_a_device_are_not_judged_by_a_cpu(

@@ -190,6 +190,11 @@ WRONG = [
     ({"data.valid_masks": "{image_id}/{slice}.png", "data.labels": "volume"}, ["data", "one label for all depth"]),
     ({"data.labels": "volume", "fold.unit": "part"}, ["z_blocks cuts the depth", "strips or blocks"]),
     ({"tune.step": 0.3}, ["tune", "step must divide 1, got 0.3"]),
+    ({"pseudo": {"labels": "hard", "bounds": [0.8, 0.2], "weight": 1}}, ["pseudo", "bounds must rise, got (0.8, 0.2)"]),
+    ({"pseudo": {"labels": "firm", "bounds": [0.2, 0.8]}}, ["pseudo.labels = 'firm'", "'soft'", "pseudo.weight is missing"]),
+    ({"pseudo": {"label": "hard", "bounds": [0, 1.2], "weight": 0}}, ["did you mean 'labels'", "pseudo.bounds.1", "pseudo.weight = 0"]),
+    ({"models.unet_2d.extra": ["Round 1"]}, ["models.unet_2d.extra.0 = 'Round 1'", "a-z0-9_"]),
+    ({"models.unet_2d.extra": ["r1", "r1"]}, ["models.unet_2d.extra", "one thing twice"]),
     ({"train.models": ["unet_2d", "unet_3d"]}, ["train.models names 'unet_3d'", "unet_2d, unet_25d"]),
     ({"train.full": ["unet_3d"]}, ["train.full names 'unet_3d'", "unet_2d, unet_25d"]),
     ({"train.full": ["unet_2d"], "models.unet_2d.keep": "best"}, ["train.full names 'unet_2d'", "keep: last or"]),
@@ -233,7 +238,7 @@ def test_numbers_in_scientific_notation_without_a_dot_are_numbers(tmp_path: Path
 
 def test_younger_keys_leave_the_records_of_older_models_as_they_were(tmp_path: Path) -> None:
     dumped = load_params(SHIPPED).models["unet_2d"].model_dump()
-    assert not {"edge", "shift", "depths", "centres", "zoom", "planes"} & set(dumped)
+    assert not {"edge", "shift", "depths", "centres", "zoom", "planes", "extra"} & set(dumped)
     assert _load(tmp_path, {"models.unet_2d.shift": 2}).models["unet_2d"].model_dump()["shift"] == 2
 
 

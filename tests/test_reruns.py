@@ -29,20 +29,20 @@ def test_dvc_repeats_nothing_that_did_not_change(tmp_path):
     home.params["models"]["deep"]["encoder"] = last["models"]["deep"]["encoder"]
     home.params["tune"] = last["tune"]
     home.write_params()
-    assert home.repro() == {"train@deep-0", "oof@deep-0", "predict@deep"} | AFTER, "a changed encoder"
+    assert home.repro() == {"extra", "train@deep-0", "oof@deep-0", "predict@deep"} | AFTER, "a changed encoder"
 
     home.params = last | {"models": last["models"] | {"extra": last["models"]["flat"] | {"seed": 5}}}
     home.params["train"] = last["train"] | {"models": ["flat", "deep", "extra"], "full": ["flat"]}
     home.params["tune"] = last["tune"] | {"ensemble": ["flat", "deep", "extra"]}
     home.write_params()
-    new = {"train@extra-0", "oof@extra-0", "predict@extra", "full@flat", "predict@flat", "predict@deep"}
+    new = {"extra", "train@extra-0", "oof@extra-0", "predict@extra", "full@flat", "predict@flat", "predict@deep"}
     assert home.repro() == new | AFTER, "a new model, and a training on all folds"
     for path in (paths.SCORES, paths.RECIPE, paths.REPORT):
         assert "one trained on all folds, in flat" in home.read(path).decode()
 
     home.params = last
     home.write_params()
-    assert home.repro() - AFTER == {"predict@flat"}, "both removed"
+    assert home.repro() - AFTER == {"extra", "predict@flat"}, "both removed"
     assert "left over and not read" in home.run("python", "-m", "stages.tune")
     for path in (
         paths.SUBMISSION,
@@ -63,7 +63,7 @@ def test_a_fold_trained_on_a_rented_machine_comes_home(tmp_path):
     params["train"]["models"] = params["tune"]["ensemble"] = ["flat"]
     home = Repository.create(tmp_path / "home", params)
     home.run("dvc", "remote", "add", "-d", "storage", str(tmp_path / "storage"))
-    home.repro("fold")
+    home.repro("extra")
     home.run("dvc", "push")
     home.commit()
 

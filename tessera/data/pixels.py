@@ -47,6 +47,8 @@ class PixelStore:
     `read_truth`. Pixels and labels are read through a map of the file: HDF5 fetches 64 KiB for every row of a window.
     """
 
+    soft = False  # whether labels may lie between 0 and 1
+
     def __init__(self, path: Path, plane: str = "xy"):
         self.path, self.plane = path, plane
         self._file: h5py.File | None = None
@@ -97,6 +99,10 @@ class PixelStore:
         """All pixels (Z, H, W, C) and labels (Z, H, W) or (Z, H, W, K) of a labelled image: maps of the file."""
         return self._array(image_id, "pixels"), self._array(image_id, "labels")
 
+    def pixels(self, image_id: str) -> np.ndarray:
+        """All pixels (Z, H, W, C): a map of the file."""
+        return self._array(image_id, "pixels")
+
     def read_window(self, image_id: str, z: int, y: int, x: int, height: int, width: int) -> np.ndarray:
         """Pixels (h, w, C) of a slice; z beyond the volume is its last slice, a window beyond the image is cut."""
         return self._window(image_id, z, y, x, height, width).copy()
@@ -126,9 +132,11 @@ class PixelStore:
                 raise InputError(
                     f"{image_id}: is no volume and has no plane {self.plane}; give all models planes: [xy]"
                 )
-            array = self._bytes[start : start + dataset.size].reshape(dataset.shape)
-            self._arrays[key] = array.transpose(*AXES[self.plane], *range(3, array.ndim))
+            self._arrays[key] = self._turned(self._bytes[start : start + dataset.size].reshape(dataset.shape))
         return self._arrays[key]
+
+    def _turned(self, array: np.ndarray) -> np.ndarray:
+        return array.transpose(*AXES[self.plane], *range(3, array.ndim))
 
     def read_truth(self, image_id: str, z: int) -> np.ndarray:
         """Labels (H, W) or (H, W, K) uint8 of a slice at the original resolution."""

@@ -79,7 +79,7 @@ class Windows(Dataset):
         augmentation: "Augmentation | None" = None,
         seed: int = 0,
     ):
-        self.shape, self.augmentation, self.seed = shape, augmentation, seed
+        self.shape, self.augmentation, self.seed, self.soft = shape, augmentation, seed, store.soft
         self.stores = {plane: store.in_plane(plane) for plane in shape.planes}
         self.places = list(
             zip(patches.image_id, patches.z, patches.y + patch_size // 2, patches.x + patch_size // 2, strict=True)

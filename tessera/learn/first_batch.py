@@ -9,7 +9,7 @@ import torch
 
 from tessera.errors import InputError
 from tessera.learn.dataset import Windows
-from tessera.tasks import IGNORE
+from tessera.tasks import IGNORE, hardened
 
 ROWS, SIDE, GAP = 8, 224, 6  # windows shown at most; px of one; px between them
 TITLES = ("as indexed", "its labels", "as trained on", "its labels")
@@ -38,7 +38,7 @@ def _panels(window: torch.Tensor, labels: torch.Tensor, channels: int) -> tuple[
     picture = cv2.resize(middle, (SIDE, SIDE), interpolation=cv2.INTER_AREA).reshape(SIDE, SIDE, -1)
     picture = np.repeat(picture[..., :1], 3, 2) if picture.shape[2] < 3 else picture
     labelled = picture.copy()
-    for number, plane in enumerate(np.moveaxis(np.atleast_3d(labels.numpy()), -1, 0)):
+    for number, plane in enumerate(np.moveaxis(np.atleast_3d(hardened(labels.numpy())), -1, 0)):
         plane = cv2.resize(plane, (SIDE, SIDE), interpolation=cv2.INTER_NEAREST)
         for value, colour in ((1, COLOURS[number % len(COLOURS)]), (IGNORE, _IGNORED)):
             labelled[plane == value] = 0.5 * labelled[plane == value] + 0.5 * np.array(colour)

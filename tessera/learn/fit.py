@@ -30,6 +30,7 @@ class Fit(NamedTuple):
     patches: pd.DataFrame  # that train
     windows: pd.DataFrame  # what training may read of each, boxes in original px
     held_out: pd.DataFrame | None  # parts in working px; None: nothing is scored
+    rounds: dict[str, str] | None = None  # of pseudo-labels that train it too: name → digest of their labels
 
     @property
     def said(self) -> dict:
@@ -38,7 +39,7 @@ class Fit(NamedTuple):
             "model": self.model, "fold": self.fold, "params": self.section.model_dump(), "amp": self.amp,
             "data_digest": self.store.digest, "licence": licence_of(self.section),
             "selected_on_validation": self.section.selected_on_validation,
-        }  # fmt: skip
+        } | ({"rounds": self.rounds} if self.rounds else {})  # fmt: skip
 
     @property
     def key(self) -> str:

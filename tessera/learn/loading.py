@@ -24,6 +24,7 @@ class Loader:
 
     def __init__(self, items: Windows, scored: Windows, task: Binary, batch: int, workers: int, device: torch.device):
         self.scored, self.task, self.batch, self.device = scored, task, batch, device
+        self.encode = task.encode_soft_target if items.soft else task.encode_target
         self._plan: list[list[tuple[int | None, int]]] = []  # of each batch, the (epoch, item) of each window
         self._packed = DataLoader(
             _Items(items, scored), batch_sampler=self._plan, num_workers=workers, collate_fn=_collate,
@@ -52,7 +53,7 @@ class Loader:
     def _training(self, loaded: tuple[list[int], torch.Tensor]) -> Batch:
         numbers, packed = loaded
         windows, labels = self._unpacked(packed.to(self.device, non_blocking=True))
-        return Batch(torch.tensor(numbers), windows, *self.task.encode_target(labels))
+        return Batch(torch.tensor(numbers), windows, *self.encode(labels))
 
     def _unpacked(self, packed: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         windows, labels = packed.tensor_split([packed.shape[1] - self.task.channels], 1)

@@ -59,7 +59,7 @@ def cutmix(batch: Triple, other: Triple, generator: np.random.Generator, alpha: 
 def copy_positive(batch: Triple, other: Triple) -> Triple:
     """The positive pixels of the other, with their labels. Ghiasi et al., "Simple copy-paste" (2021)."""
     _, target, valid = other
-    return _paste(batch, other, (target * valid > 0).any(1, keepdim=True))
+    return _paste(batch, other, (target * valid >= 0.5).any(1, keepdim=True))
 
 
 def _span(length: int, side: float, generator: np.random.Generator) -> tuple[int, int]:

@@ -17,6 +17,7 @@ from tessera.params.data import Data
 from tessera.params.fold import Fold
 from tessera.params.model import Model
 from tessera.params.predict import Predict
+from tessera.params.pseudo import Pseudo
 from tessera.params.sample import Sample
 from tessera.params.score import Score
 from tessera.params.section import Name, Section
@@ -37,6 +38,7 @@ class Params(Section):
     predict: Predict
     tune: Tune
     submit: Submit
+    pseudo: Pseudo | None = None
 
     @model_validator(mode="after")
     def _names_exist(self) -> "Params":

@@ -10,7 +10,7 @@ from tessera.params.augment import OF_RGB, OF_RGB_OR_GREY, OF_STACKS, Augment, A
 from tessera.params.encoders import arguments_for, least_batch, multiple_of, takes_one_size
 from tessera.params.loss import Auxiliary, Loss
 from tessera.params.mix import Mix
-from tessera.params.section import Section, Seed, Share, later, unique
+from tessera.params.section import Name, Section, Seed, Share, later, unique
 
 Depth = Annotated[int, Field(ge=0)]  # the number of a slice
 
@@ -50,6 +50,7 @@ class Model(Section):
     positive_share: Share | tuple[Share, Share] | None = None  # of the drawn; [first, last epoch]; null is as indexed
     domain_weights: dict[str, Annotated[float, Field(gt=0)]] = later({})  # how often its patches come; others: 1
     balance: Literal["class", "group", "stratum"] | None = later(None)  # each comes as often as the others
+    extra: Annotated[list[Name], AfterValidator(unique)] = later([])  # rounds of pseudo-labels that train it too
     lr: float = Field(gt=0)
     encoder_lr: float = later(1.0, gt=0)  # factor on the encoder's learning rate
     layer_decay: float = later(1.0, gt=0, le=1)  # a further factor for each of the encoder's levels below the deepest

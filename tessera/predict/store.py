@@ -50,20 +50,27 @@ class ProbabilityStore:
         rows (start, end) in original px of the item; all by default. A band is exactly that part of the whole, and the
         map of a part exactly that part of its image's.
         """
-        if item not in self.file:
-            raise InputError(f"{self.path}: holds no {item!r}; it was made from other images: rerun `dvc repro`")
-        group = self.file[item]
-        plane = Plane(*(int(group.attrs[name]) for name in Plane._fields))
+        plane = Plane(*(int(self._group(item).attrs[name]) for name in Plane._fields))
         start, end = rows or (0, plane.y1 - plane.y0)
+        first, last = source_span(plane.y0 + start, plane.y0 + end, plane.height, plane.rows)
+        top, left, _, _ = plane.crop
+        band = self.read_stored(item, z, views, (first - top, last - top))
+        rows, columns = (plane.y0 + start, plane.y0 + end), (plane.x0, plane.x1)
+        size, working = (plane.height, plane.width), (plane.rows, plane.columns)
+        return enlarge(band, (first, left), rows, columns, size, working)
+
+    def read_stored(self, item: str, z: int, views: list[str], rows: tuple[int, int]) -> np.ndarray:
+        """As `read`, at the working resolution. rows (start, end) in working px of the item."""
+        group = self._group(item)
         depth = z - int(group.attrs["z0"])
         if not 0 <= depth < group[views[0]].shape[1]:
             raise InputError(f"{self.path}: {item!r} has no slice {z}; it was made from other parts: rerun `dvc repro`")
-        first, last = source_span(plane.y0 + start, plane.y0 + end, plane.height, plane.rows)
-        top, left, _, _ = plane.crop
-        band = sum(group[view][:, depth, first - top : last - top].astype(np.float32) for view in views)
-        rows, columns = (plane.y0 + start, plane.y0 + end), (plane.x0, plane.x1)
-        size, working = (plane.height, plane.width), (plane.rows, plane.columns)
-        return enlarge(band / np.float32(len(views)), (first, left), rows, columns, size, working)
+        return sum(group[view][:, depth, slice(*rows)].astype(np.float32) for view in views) / np.float32(len(views))
+
+    def _group(self, item: str) -> h5py.Group:
+        if item not in self.file:
+            raise InputError(f"{self.path}: holds no {item!r}; it was made from other images: rerun `dvc repro`")
+        return self.file[item]
 
 
 def create_item(

@@ -82,6 +82,13 @@ def test_copies_are_of_valid_positive_pixels_with_all_their_labels() -> None:
         assert torch.equal(mixed[~where], one[~where])
 
 
+def test_of_soft_labels_those_from_a_half_on_are_copied() -> None:
+    windows, _, valid = _batch(classes=1)
+    target = torch.linspace(0, 1, valid.numel()).view_as(valid)
+    mixed = copy_positive((windows, torch.zeros_like(target), valid), (windows, target, torch.ones_like(valid)))
+    assert torch.equal(mixed[1], torch.where(target >= 0.5, target, 0))
+
+
 def test_each_happens_as_often_as_it_is_asked() -> None:
     batch = _batch(8)
     apply = build_mixing(Mix(mixup=0.2, cutmix=0.3, copy_positive=0.1))

@@ -147,3 +147,22 @@ def test_patches_learn_the_kinds_of_their_images(model: Callable) -> None:
     ]  # fmt: skip
     with pytest.raises(InputError, match="domain_weights names 'f'; training images are of d, e"):
         with_kinds(patches, images, model(domain_weights={"f": 3}))
+
+
+@pytest.mark.parametrize("keys", [{}, {"positive_share": 0.3}, {"balance": "group"}, {"domain_weights": {"rare": 2}}])
+def test_a_weight_of_one_leaves_the_draw_as_it_is(draw: Callable, keys: dict) -> None:
+    patches = _patches(**COLUMNS)
+    for epoch in range(3):
+        plain, weighted = (draw(table, epoch, patches=60, **keys) for table in (patches, patches.assign(weight=1.0)))
+        assert plain.tolist() == weighted.tolist()
+
+
+@pytest.mark.parametrize("weight", [0.5, 3.0])
+def test_a_patch_is_drawn_as_often_as_its_weight_says(draw: Callable, weight: float) -> None:
+    light = NUMBERS % 5 == 0  # 2 positive and 18 empty ones
+    patches = _patches(weight=np.where(light, weight, 1.0))
+    times = sum(
+        np.bincount(draw(patches, epoch, patches=50, positive_share=0.1), minlength=100) for epoch in range(400)
+    )
+    for half in (POSITIVE, ~POSITIVE):
+        assert times[half & light].mean() / times[half & ~light].mean() == pytest.approx(weight, rel=0.05)

@@ -2,8 +2,9 @@ import pandas as pd
 import pytest
 
 from tessera.data.boxes import BOX
+from tessera.data.rounds import FitLabels
 from tessera.errors import InputError
-from tessera.predict.guard import refuse_seen
+from tessera.predict.guard import refuse_leaks, refuse_seen
 
 MANIFEST = pd.DataFrame(
     [("a", "ga", "da"), ("b", "gb", "db"), ("c", "gc", "dc")], columns=["image_id", "group", "digest"]
@@ -82,3 +83,24 @@ def test_every_seen_part_is_listed() -> None:
     about = _about([("a", 0, 9)], ["gb"], ["dc"])
     with pytest.raises(InputError, match=r"3 problem\(s\)(?s:.)*a@0-9(?s:.)*b@0-9(?s:.)*c@0-9"):
         refuse_seen(about, _parts(("a", 0, 9), ("b", 0, 9), ("c", 0, 9)), MANIFEST, "image", 0)
+
+
+@pytest.mark.parametrize(
+    ("seen", "images", "said"),
+    [
+        ([CLEAN, _about([("a", 0, 9)])], ["c"], "made by m fold 2, part a@0-9 is slices 0…8 of a"),
+        ([CLEAN, _about([("b", 0, 9)], ["ga"])], ["c"], "made by m fold 2, part a@0-9: its group 'ga' was trained on"),
+        ([CLEAN], ["c", "same_group"], "same_group: its group 'ga' is held out"),
+        ([CLEAN], ["same_file"], "same_file: its digest 'da' is held out"),
+    ],
+    ids=["network", "network by group", "group", "digest"],
+)
+def test_pseudo_labels_that_would_tell_of_the_held_out_fold_are_refused(seen: list, images: list, said: str) -> None:
+    others = pd.DataFrame([("same_group", "ga", "dx"), ("same_file", "gx", "da")], columns=MANIFEST.columns)
+    manifest = pd.concat([MANIFEST, others], ignore_index=True)
+    refuse_leaks(FitLabels("", [CLEAN], {"c": None}), "r1", _parts(("a", 0, 9)), manifest, "image", 0)
+    labels = FitLabels("", seen, dict.fromkeys(images))
+    with pytest.raises(InputError, match="round r1 would leak the held-out fold; make a new one") as error:
+        refuse_leaks(labels, "r1", _parts(("a", 0, 9)), manifest, "image", 0)
+    assert "1 problem" in str(error.value)
+    assert said in str(error.value)

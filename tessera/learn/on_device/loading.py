@@ -24,8 +24,9 @@ class DeviceLoader:
     def __init__(
         self, items: Windows, scored: Windows, task: Binary, batch: int, pixels: DevicePixels, changes: Changes
     ):
-        self.items, self.scored, self.task, self.batch = items, scored, task, batch
+        self.items, self.scored, self.batch = items, scored, batch
         self.pixels, self.changes = pixels, changes
+        self.encode = task.encode_soft_target if items.soft else task.encode_target
 
     def epoch(self, epoch: int, order: np.ndarray, done: int) -> Iterable[Batch]:
         """The batches of `order` without the first `done`, and without a last smaller one."""
@@ -48,7 +49,7 @@ class DeviceLoader:
         windows, labels = self.changes.apply(windows, labels, randoms)
         inside = slice(margin, margin + size)
         windows, labels = windows[..., inside, inside].contiguous(), labels[..., inside, inside]
-        return Batch(torch.from_numpy(numbers), windows, *self.task.encode_target(classes_last(labels)))
+        return Batch(torch.from_numpy(numbers), windows, *self.encode(classes_last(labels)))
 
     def _as_they_are(self, numbers: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
         places = [self.scored.place(number)[0] for number in numbers.tolist()]

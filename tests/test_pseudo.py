@@ -1,0 +1,262 @@
+"""Pseudo-labels by their command, the stage `extra` and DVC, on a toy competition whose networks are planted, not trained."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from repository import SOURCE, TOY_SAMPLE, Repository, inside, run_stage, toy_params
+
+from stages import freezing, pseudo
+from tessera import paths
+from tessera.data.manifest import TEST, read_manifest
+from tessera.data.parts import read_folds
+from tessera.data.rounds import read_round
+from tessera.data.sample import write_sample
+from tessera.errors import InputError
+from tessera.learn.checkpoints import digest_of, save_checkpoint
+from tessera.learn.networks.build import build_network
+from tessera.params.load import load_params
+
+PARAMS = toy_params() | {"pseudo": {"labels": "hard", "bounds": [0.3, 0.7], "weight": 0.5}}
+PARAMS["tile"] |= {"scale": 0.25, "size": 32, "stride": 16}
+PARAMS["predict"] |= {"window": 64, "overlap": 0, "views": ["identity"]}
+SAYS = {
+    ("flat", 0): 0.88,
+    ("deep", 0): 0.72,
+    ("flat", 1): 0.12,
+    ("deep", 1): 0.28,
+}  # model, fold: its probability everywhere
+DECISION = {"weights": {"flat": 0.75, "deep": 0.25}, "thresholds": {"*": [128]}, "min_area": 0}
+
+
+def _plant() -> None:
+    """Checkpoints of networks that say one probability everywhere, and the recipe that weighs them."""
+    params, parts, manifest = load_params(), read_folds(paths.FOLDS), read_manifest(paths.MANIFEST, "train")
+    for (model, fold), probability in SAYS.items():
+        network = build_network(params.models[model], 1, 1, pretrained=False)
+        head = network.network.segmentation_head[0]
+        torch.nn.init.zeros_(head.weight)
+        torch.nn.init.constant_(head.bias, torch.logit(torch.tensor(probability)).item())
+        seen = parts[parts.fold != fold]
+        images = manifest[manifest.image_id.isin(seen.image_id)]
+        about = {
+            "model": model, "fold": fold, "parts": seen.drop(columns=["fold", "part_id"]).to_numpy().tolist(),
+            "groups": images.group.tolist(), "digests": images.digest.tolist(),
+        }  # fmt: skip
+        paths.weights(model, fold).parent.mkdir(parents=True, exist_ok=True)
+        save_checkpoint(paths.weights(model, fold), network, about)
+    paths.RECIPE.parent.mkdir()
+    paths.RECIPE.write_text(json.dumps({"decision": DECISION, "views": PARAMS["predict"]["views"]}))
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("toy")
+    write_sample(folder / SOURCE, **TOY_SAMPLE)
+    with inside(folder, PARAMS):
+        for stage in ("ingest", "tile", "fold"):
+            run_stage(stage)
+        _plant()
+    return folder
+
+
+@pytest.fixture
+def home(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A copy of its own, where DVC says that all is of now."""
+    for folder in ("data", "folds", "checkpoints", "submissions"):
+        shutil.copytree(made / folder, tmp_path / folder)
+    monkeypatch.setattr(pseudo, "dvc", lambda *arguments: "{}")
+    with inside(tmp_path, PARAMS):
+        yield tmp_path
+
+
+def _write_params(models: dict | None = None, **changes: dict) -> None:
+    params = PARAMS | changes
+    params["models"] = {name: model | (models or {}).get(name, {}) for name, model in params["models"].items()}
+    Path("params.yaml").write_text(json.dumps(params))
+
+
+def _round(name: str) -> Path:
+    return paths.ROUNDS / f"{name}.h5"
+
+
+def _values(name: str) -> dict[str, list[int]]:
+    """All labels that a fit has."""
+    fits = read_round(_round(name)).fits
+    return {
+        fit: sorted(set(np.concatenate([image.array.ravel() for image in labels.images.values()]).tolist()))
+        for fit, labels in fits.items()
+    }
+
+
+def test_the_labels_of_a_fold_are_those_of_its_own_networks(home: Path) -> None:
+    """Blended: 0.84 in fold 0, 0.16 in fold 1; the mean over both, for a training on all folds, is 0.5."""
+    run_stage("pseudo", "hard")
+    assert _values("hard") == {"0": [1], "1": [0], "full": [255]}
+    _write_params(pseudo={"labels": "soft", "bounds": [0.5, 0.5], "weight": 1})
+    run_stage("pseudo", "soft")
+    values = {fit: value / 254 for fit, (value,) in _values("soft").items()}
+    assert values == pytest.approx({"0": 0.84, "1": 0.16, "full": 0.5}, abs=0.005)
+
+
+def test_a_round_says_what_made_it(home: Path) -> None:
+    run_stage("pseudo", "r1")
+    test = read_manifest(paths.MANIFEST, TEST)
+    with h5py.File(_round("r1")) as file:
+        assert {name: file.attrs[name] for name in ("labels", "weight")} == {"labels": "hard", "weight": 0.5}
+        assert file.attrs["bounds"].tolist() == [0.3, 0.7]
+        assert len(file.attrs["recipe"]) == 64
+        for fold in (0, 1):
+            digests = [digest_of(paths.weights(model, fold)) for model in ("flat", "deep")]
+            assert list(file[f"labels/{fold}"].attrs["checkpoints"]) == digests
+        assert len(set(file["labels/full"].attrs["checkpoints"])) == 4
+        assert set(file["labels/full"]) == set(test.image_id)
+    assert not list(paths.SCRATCH.iterdir())
+
+
+def test_made_again_it_is_the_same_bytes_and_another_is_refused_its_name(home: Path) -> None:
+    run_stage("pseudo", "r1")
+    before = _round("r1").read_bytes()
+    run_stage("pseudo", "r1")  # it is there
+    _round("r1").unlink()
+    run_stage("pseudo", "r1")
+    assert _round("r1").read_bytes() == before
+    _write_params(pseudo=PARAMS["pseudo"] | {"weight": 0.25})
+    with pytest.raises(
+        InputError, match=r"r1\.h5 is there and frozen, made of another weight; give the new round another"
+    ):
+        run_stage("pseudo", "r1")
+    assert _round("r1").read_bytes() == before
+
+
+def test_ended_in_the_middle_nothing_is_left(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = freezing.write_fit
+
+    def second_fit_is_interrupted(file: h5py.File, fit: str, *rest: object) -> None:
+        if fit == "1":
+            raise KeyboardInterrupt
+        own(file, fit, *rest)
+
+    monkeypatch.setattr(freezing, "write_fit", second_fit_is_interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run_stage("pseudo", "r1")
+    assert not list(paths.ROUNDS.glob("*")) and not list(paths.SCRATCH.iterdir())
+
+
+@pytest.mark.parametrize("name", ["Round1", "r-1", "../r1", ""])
+def test_a_bad_name_is_refused(home: Path, name: str) -> None:
+    with pytest.raises(InputError, match="cannot name a round: take a-z, 0-9 and _"):
+        run_stage("pseudo", name)
+
+
+def test_what_a_round_needs_is_asked_for(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _write_params(pseudo=None)
+    with pytest.raises(InputError, match=r"no section pseudo, such as \{labels: hard"):
+        run_stage("pseudo", "r1")
+    _write_params()
+    monkeypatch.setattr(
+        pseudo, "dvc", lambda *arguments: '{"train@flat-0": [{"changed deps": {"data/tiles.h5": "modified"}}]}'
+    )
+    with pytest.raises(InputError, match="is not of now: run `dvc repro tune`, for which train@flat-0 would run"):
+        run_stage("pseudo", "r1")
+    paths.ROUNDS.mkdir()
+    Path(f"{_round('r1')}.dvc").touch()
+    with pytest.raises(InputError, match=r"was made and is not here: dvc pull data/extra/r1\.h5\.dvc"):
+        run_stage("pseudo", "r1")
+
+
+def test_a_network_that_has_seen_its_fold_makes_no_labels(home: Path) -> None:
+    shutil.copy(paths.weights("flat", 0), paths.weights("flat", 1))
+    with pytest.raises(InputError, match="the checkpoint of flat fold 0 has seen what it should predict"):
+        run_stage("pseudo", "r1")
+    assert not _round("r1").exists()
+
+
+def _rows(model: str, fit: int | str) -> pd.DataFrame:
+    return pd.read_csv(paths.extra_rows(model, fit))
+
+
+def test_extra_rows_are_of_the_models_that_name_a_round(home: Path) -> None:
+    run_stage("pseudo", "r1")
+    _write_params({"deep": {"extra": ["r1"]}})
+    run_stage("extra")
+    fits = read_round(_round("r1")).fits
+    for fold, positive in ((0, 1.0), (1, 0.0)):
+        assert _rows("flat", fold).empty
+        rows = _rows("deep", fold)
+        assert set(rows.positive_fraction) == {positive} and set(rows["round"]) == {"r1"}
+        assert set(rows.digest) == {fits[str(fold)].digest[:16]}
+    assert not paths.extra_rows("deep", paths.FULL).exists()
+    before = paths.extra_rows("deep", 0).read_bytes()
+    _write_params({"deep": {"extra": ["r1"], "lr": 0.5}})
+    run_stage("extra")
+    assert paths.extra_rows("deep", 0).read_bytes() == before
+
+
+def test_a_training_on_all_folds_has_labels_of_all_folds(home: Path) -> None:
+    _write_params(pseudo=PARAMS["pseudo"] | {"bounds": [0.5, 0.5]})
+    run_stage("pseudo", "r1")
+    _write_params({"deep": {"extra": ["r1"]}}, train=PARAMS["train"] | {"full": ["deep"]})
+    run_stage("extra")
+    assert set(_rows("deep", paths.FULL).digest) == {read_round(_round("r1")).fits["full"].digest[:16]}
+    assert not paths.extra_rows("flat", paths.FULL).exists()
+
+
+def test_rounds_that_cannot_be_used_are_refused(home: Path) -> None:
+    _write_params({"flat": {"extra": ["r9"]}})
+    with pytest.raises(
+        InputError, match=r"models\.flat\.extra names 'r9'; there are none.*python -m stages\.pseudo r9"
+    ):
+        run_stage("extra")
+    _write_params()
+    for name in ("r1", "r2"):
+        run_stage("pseudo", name)
+    _write_params({"flat": {"extra": ["r9"]}})
+    with pytest.raises(InputError, match="there are r1, r2"):
+        run_stage("extra")
+    _write_params({"flat": {"extra": ["r1", "r2"]}})
+    with pytest.raises(InputError, match=r"models\.flat\.extra: r1 and r2 both label .*take the others out"):
+        run_stage("extra")
+    folds = read_folds(paths.FOLDS)
+    folds.assign(fold=1 - folds.fold).drop(columns="part_id").to_csv(paths.FOLDS, index=False)
+    _write_params({"flat": {"extra": ["r1"]}})
+    with pytest.raises(InputError, match="round r1 would leak the held-out fold(?s:.)*made by flat fold 0, part"):
+        run_stage("extra")
+
+
+def test_a_round_trains_the_models_that_name_it_and_no_other(made: Path, tmp_path: Path) -> None:
+    """By DVC: the outs of finished trainings are planted and committed."""
+    home = Repository.create(tmp_path / "home", PARAMS)
+    for folder in ("data", "folds", "checkpoints", "submissions"):
+        shutil.copytree(made / folder, home.folder / folder, dirs_exist_ok=True)
+    with inside(home.folder):
+        run_stage("extra")
+        for model, fold in SAYS:
+            for path in (paths.record(model, fold), paths.history(model, fold), paths.first_batch(model, fold)):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text("planted")
+    home.run("dvc", "commit", "-f", "extra", "train")
+    with pytest.MonkeyPatch.context() as patch, inside(home.folder):
+        patch.setattr(pseudo, "dvc", lambda what, *rest: home.run("dvc", what, *rest) if what == "add" else "{}")
+        run_stage("pseudo", "r1")
+    assert home.repro("-s", "extra") == {"extra"}
+    assert _stale(home) == set(), "a round that nobody names"
+
+    home.params["models"] = PARAMS["models"] | {"deep": PARAMS["models"]["deep"] | {"extra": ["r1"]}}
+    home.write_params()
+    assert home.repro("-s", "extra") == {"extra"}
+    assert _stale(home) == {"train@deep-0", "train@deep-1"}
+
+    home.commit()
+    away = home.clone(tmp_path / "away")
+    assert "r1.h5" in away.run("dvc", "list", ".", "data/extra").split(), "git knows what DVC tracks"
+
+
+def _stale(home: Repository) -> set[str]:
+    return set(json.loads(home.run("dvc", "status", "--json", "train")))
