@@ -11,7 +11,7 @@ from tessera.decide.blending import blend
 from tessera.decide.decision import EVERYWHERE, Decision
 from tessera.decide.evidence import Evidence
 from tessera.decide.histograms import counts_by_threshold, histogram
-from tessera.decide.steps.min_area import count_areas
+from tessera.decide.steps.min_area import area_counts
 from tessera.errors import InputError
 from tessera.metrics.counts import FScore, count
 
@@ -115,7 +115,7 @@ class Search:
         """The decision with the minimum area that scores best, the smallest of equals, and its score."""
         counts = np.stack(
             [
-                count_areas(mask, *self.evidence.truth(row), self.areas)
+                area_counts(mask, *self.evidence.truth(row), self.areas, (1, 1))
                 for row, mask in tqdm(
                     self.evidence.masks(decision, rows),
                     "minimum area",
