@@ -21,7 +21,7 @@ def _decision(levels: dict[str, list], **changes: object) -> Decision:
 @pytest.mark.parametrize("by", ["", "stratum", "domain"])
 def test_levels_are_those_of_the_row_s_own_stratum_or_domain(memory_evidence: type, by: str) -> None:
     maps = _maps(0)
-    evidence = memory_evidence({"m": maps}, LABELS, stratum=list("kkl") + [""], domain=list("klx") + [""])
+    evidence = memory_evidence({"m": maps}, LABELS, stratum=["k", "k", "l", ""], domain=["k", "l", "x", ""])
     decision = _decision({"*": [100], "k": [40], "l": [200]}, by=by)
     expected = {"": [100] * 4, "stratum": [40, 40, 200, 100], "domain": [40, 200, 100, 100]}[by]
     for row, mask in evidence.masks(decision):
@@ -32,7 +32,9 @@ def test_levels_are_those_of_the_row_s_own_stratum_or_domain(memory_evidence: ty
 def test_rows_come_in_the_order_asked_for_each_under_its_own_decision(memory_evidence: type, rows: list | None) -> None:
     maps = _maps(1)
     evidence = memory_evidence({"m": maps}, LABELS)
-    decisions = {name: _decision({"*": [level]}) for name, level in zip(evidence.rows.row_id, (9, 9, 99, 199))}
+    decisions = {
+        name: _decision({"*": [level]}) for name, level in zip(evidence.rows.row_id, (9, 9, 99, 199), strict=True)
+    }
     found = list(evidence.masks_under(decisions, rows))
     assert [row for row, _ in found] == (rows or [0, 1, 2, 3])
     for row, mask in found:
