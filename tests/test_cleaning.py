@@ -3,6 +3,7 @@
 import json
 import shutil
 
+import pandas as pd
 import pytest
 from repository import SOURCE, TOY_SAMPLE, Repository, inside, run_stage, toy_params
 
@@ -54,7 +55,9 @@ def test_without_a_list_trainings_are_as_they_were(tiled):
         assert "weight" not in fit.patches
         assert "weights" not in fit.said
         shutil.copy(paths.MANIFEST, paths.CLEAN)  # without the column
-        assert train.prepare("flat", 0).key == fit.key
+        as_ever = train.prepare("flat", 0)
+        assert as_ever.key == fit.key
+        pd.testing.assert_frame_equal(as_ever.patches, fit.patches)  # so that the same are drawn
 
 
 def test_an_unknown_image_stops_the_stage(tiled):
