@@ -18,7 +18,7 @@ from tessera.predict.guard import refuse_leaks
 
 def main() -> None:
     params = load_params()
-    store, manifest, parts = PixelStore(paths.TILES), read_manifest(paths.MANIFEST), read_folds(paths.FOLDS)
+    store, manifest, parts = PixelStore(paths.TILES), read_manifest(paths.CLEAN), read_folds(paths.FOLDS)
     test = manifest[manifest.subset == TEST]
 
     @cache

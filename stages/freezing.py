@@ -31,7 +31,7 @@ def write_round(path: Path, about: dict, labelling: Labelling, params: Params) -
 
     Raises InputError when a checkpoint has seen what its fold holds out.
     """
-    manifest, parts, models = read_manifest(paths.MANIFEST), read_folds(paths.FOLDS), labelling.decision.models
+    manifest, parts, models = read_manifest(paths.CLEAN), read_folds(paths.FOLDS), labelling.decision.models
     train, test = (manifest[manifest.subset == subset] for subset in (TRAIN, TEST))
     seen = {fold: [read_about(paths.weights(model, fold)) for model in models] for fold in params.fold.run}
     for fold, accounts in seen.items():

@@ -27,11 +27,11 @@ def prepare(model: str) -> Fit:
     """The training on all folds."""
     params = load_params()
     section, size = params.models[model], params.tile.size
-    store, manifest = PixelStore(paths.TILES), read_manifest(paths.MANIFEST, TRAIN)
+    store, manifest = PixelStore(paths.TILES), read_manifest(paths.CLEAN, TRAIN)
     task = build_task(params.data.task, params.data.classes, store.flip_pairs)
     patches, windows = place_everywhere(pd.read_parquet(paths.PATCHES), size, section, store, manifest)
     fit = Fit(model, paths.FULL, section, task, params.train.amp, size, store, manifest, patches, windows, None)
-    rows, test = read_extra(paths.extra_rows(model, paths.FULL)), read_manifest(paths.MANIFEST, TEST)
+    rows, test = read_extra(paths.extra_rows(model, paths.FULL)), read_manifest(paths.CLEAN, TEST)
     return with_extra(fit, rows, paths.ROUNDS, test)
 
 

@@ -19,7 +19,7 @@ from tessera.learn.probe import probe
 from tessera.machine import Machine
 
 CODE = ("stages/", "tessera/")
-TOLD = (*CODE, f"{paths.EXTRA_ROWS}/")  # what has changed of these, record and probe tell
+TOLD = (*CODE, str(paths.CLEAN), f"{paths.EXTRA_ROWS}/")  # what has changed of these, record and probe tell
 ON_DEVICE = "tessera/learn/on_device/"
 GROUPS = ("train", "full")
 

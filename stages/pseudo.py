@@ -17,7 +17,7 @@ from tessera.data.pixels import PixelStore
 from tessera.data.rounds import unlike
 from tessera.data.stacks import Stack
 from tessera.decide.decision import Decision
-from tessera.decide.pseudo import Labelling
+from tessera.decide.pseudo import Labelling, refuse_unlike
 from tessera.errors import InputError
 from tessera.learn.checkpoints import digest_of
 from tessera.params.load import Params, load_params
@@ -28,6 +28,7 @@ def main(round: str) -> None:
     check(round, path, params)
     store, recipe = PixelStore(paths.TILES), json.loads(paths.RECIPE.read_text())
     decision = Decision(**recipe["decision"])
+    refuse_unlike(decision, params.pseudo)
     about = params.pseudo.model_dump() | {
         "recipe": hashlib.sha256(paths.RECIPE.read_bytes()).hexdigest(), "tiles": store.digest,
         "checkpoints": [digest_of(paths.weights(model, fold)) for fold in params.fold.run for model in decision.models],
@@ -35,7 +36,7 @@ def main(round: str) -> None:
     if not path.exists():
         stacks = [Stack.of(params.models[model]) for model in decision.models]
         with paths.writing(path) as temporary:
-            labelling = Labelling(params.pseudo, decision, recipe["views"], len(params.data.classes), stacks, store)
+            labelling = Labelling(params.pseudo, decision, len(params.data.classes), stacks, store)
             write_round(temporary, about, labelling, params)
     elif differs := unlike(path, about):
         raise InputError(f"{path} is there and frozen, made of another {differs}; give the new round another name")

@@ -29,7 +29,7 @@ def prepare(model: str, fold: int) -> Fit:
     """The training beside a fold."""
     params = load_params()
     section, size = params.models[model], params.tile.size
-    store, parts, manifest = PixelStore(paths.TILES), read_folds(paths.FOLDS), read_manifest(paths.MANIFEST, TRAIN)
+    store, parts, manifest = PixelStore(paths.TILES), read_folds(paths.FOLDS), read_manifest(paths.CLEAN, TRAIN)
     task = build_task(params.data.task, params.data.classes, store.flip_pairs)
     patches, windows, kept = place_training(
         pd.read_parquet(paths.PATCHES), size, section, store, manifest, parts, fold, params.fold.buffer
@@ -38,7 +38,7 @@ def prepare(model: str, fold: int) -> Fit:
     fit = Fit(
         model, fold, section, task, params.train.amp, size, store, manifest, patches[kept], windows[kept], held_out
     )
-    rows, test = read_extra(paths.extra_rows(model, fold)), read_manifest(paths.MANIFEST, TEST)
+    rows, test = read_extra(paths.extra_rows(model, fold)), read_manifest(paths.CLEAN, TEST)
     return with_extra(fit, rows, paths.ROUNDS, test)
 
 

@@ -27,7 +27,7 @@ def toy_params() -> dict:
     params["data"]["source"] = SOURCE
     params["fold"] |= {"count": 2, "run": [0, 1]}
     params["predict"] |= {"window": 128, "views": ["identity", "flip_h"]}
-    params["tune"] |= {"min_area": [0, 8], "step": 0.5, "bootstrap": 100}
+    params["tune"] |= {"steps": {"min_area": [8]}, "step": 0.5, "bootstrap": 100}
     toy = params["models"].pop("unet_2d") | {"size": 64, "epochs": 2, "patches": 8, "batch": 4}
     params["models"] = {"flat": toy, "deep": toy | {"slices": 3}}
     params["train"]["models"] = params["tune"]["ensemble"] = ["flat", "deep"]
@@ -52,7 +52,7 @@ def inside(folder: Path, params: dict | None = None) -> Iterator[None]:
 
 def run_stages(params: dict) -> None:
     """Runs ingest to report, every declared model and fold, in the current folder; its raw files are there."""
-    for stage in ("ingest", "tile", "fold", "extra"):
+    for stage in ("ingest", "tile", "clean", "fold", "extra"):
         run_stage(stage)
     for model in params["train"]["models"]:
         for fold in params["fold"]["run"]:

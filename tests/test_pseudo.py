@@ -32,7 +32,10 @@ SAYS = {
     ("flat", 1): 0.12,
     ("deep", 1): 0.28,
 }  # model, fold: its probability everywhere
-DECISION = {"weights": {"flat": 0.75, "deep": 0.25}, "thresholds": {"*": [128]}, "min_area": 0}
+DECISION = {
+    "weights": {"flat": 0.75, "deep": 0.25}, "views": ["identity"], "blend": "probabilities", "cut": "threshold", "by": "",
+    "levels": {"*": [128]}, "steps": {},
+}  # fmt: skip
 
 
 def _plant() -> None:
@@ -60,7 +63,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("toy")
     write_sample(folder / SOURCE, **TOY_SAMPLE)
     with inside(folder, PARAMS):
-        for stage in ("ingest", "tile", "fold"):
+        for stage in ("ingest", "tile", "clean", "fold"):
             run_stage(stage)
         _plant()
     return folder

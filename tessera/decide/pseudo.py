@@ -9,7 +9,10 @@ import pandas as pd
 from tessera.data.pixels import PixelStore
 from tessera.data.rounds import Made
 from tessera.data.stacks import Stack
-from tessera.decide.decision import Decision, blend
+from tessera.decide.blending import blend
+from tessera.decide.cuts.build import CUTS
+from tessera.decide.decision import EVERYWHERE, Decision
+from tessera.errors import InputError
 from tessera.predict.store import ProbabilityStore
 from tessera.tasks import CERTAIN, IGNORE
 
@@ -24,7 +27,6 @@ class Labelling(NamedTuple):
 
     pseudo: "Pseudo"
     decision: Decision
-    views: list[str]
     channels: int  # classes
     stacks: list[Stack]  # of the decision's models
     store: PixelStore
@@ -41,11 +43,12 @@ class Labelling(NamedTuple):
     ) -> Iterator[tuple[int, int, np.ndarray]]:
         """As `Made.bands`. In a slice that a model does not predict, all is IGNORE."""
         depth = self.store.depth(row.image_id)
+        name = getattr(row, self.decision.by) if self.decision.by else EVERYWHERE
         for z in range(shape[0]):
             shown = all(stack.shows(depth, z) for stack in self.stacks)
             for y in range(0, shape[1], ROWS):
                 maps = self._maps(row.image_id, z, (y, min(y + ROWS, shape[1])), stores)
-                labels = label(maps, self.decision, row.stratum, self.pseudo)
+                labels = label(maps, self.decision, name, self.pseudo)
                 if not shown:
                     labels[:] = IGNORE
                 yield z, y, np.ascontiguousarray(np.moveaxis(labels, 0, -1)) if len(labels) > 1 else labels[0]
@@ -55,21 +58,35 @@ class Labelling(NamedTuple):
     ) -> np.ndarray:
         """(models, C, h, W) float32 in 0…255, mean over views and folds."""
         of_models = [
-            sum(of_fold[model].read_stored(image_id, z, self.views, rows) for of_fold in stores)
+            sum(of_fold[model].read_stored(image_id, z, self.decision.views, rows) for of_fold in stores)
             for model in self.decision.models
         ]
         return np.stack(of_models) / np.float32(len(stores))
 
 
-def label(maps: np.ndarray, decision: Decision, stratum: str, pseudo: "Pseudo") -> np.ndarray:
-    """Labels (C, H, W) uint8 of maps (len(decision.models), C, H, W) in 0…255; soft ones as `tessera.tasks` says.
+def refuse_unlike(decision: Decision, pseudo: "Pseudo") -> None:
+    """Raises InputError for a decision that asks more than a pixel's own probability: labels are made band by band."""
+    if decision.blend != "probabilities":
+        raise InputError(
+            f"the recipe blends {decision.blend}, which are no probabilities: tune with blend: [probabilities]"
+        )
+    if pseudo.labels == "hard" and decision.cut != "threshold":
+        raise InputError(
+            f"hard labels are cut at each pixel's own probability, the recipe's cut is {decision.cut}: give pseudo.labels "
+            "soft, or tune.cut threshold"
+        )
+
+
+def label(maps: np.ndarray, decision: Decision, name: str, pseudo: "Pseudo") -> np.ndarray:
+    """Labels (C, H, W) uint8 of maps (len(decision.models), C, H, W) in 0…255, of an image of stratum or domain
+    `name`; soft ones as `tessera.tasks` says.
 
     hard: 1 where the decision's threshold is reached; what it removes afterwards is counted in original px, and stays.
     Probabilities strictly between `pseudo.bounds` are IGNORE in either.
     """
     blended = blend(maps, [decision.weights[model] for model in decision.models])
     if pseudo.labels == "hard":
-        labels = (blended >= decision.thresholds_of(stratum)[:, None, None]).astype(np.uint8)
+        labels = CUTS[decision.cut](blended, decision.levels_of(name)).astype(np.uint8)
     else:
         labels = np.rint(blended * (CERTAIN / 255)).astype(np.uint8)
         labels[labels == 1] = 0  # 1 would say certain

@@ -21,8 +21,8 @@ TOLERANCE = 1e-9  # of a score read back; the masks must be the same
 
 def masks(evidence: Evidence, decisions: dict[str, Decision]) -> Iterator[tuple[str, np.ndarray]]:
     """(row_id, mask (C, H, W) bool) of every row under its decision."""
-    for row, row_id in evidence.rows.row_id.items():
-        yield row_id, evidence.mask(row, decisions[row_id])
+    for row, mask in evidence.masks_under(decisions):
+        yield evidence.rows.row_id[row], mask
 
 
 def rows_asked_for(rows: pd.DataFrame, template: pd.DataFrame, data: "Data") -> pd.DataFrame:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from tessera.data.manifest import WEIGHT
 from tessera.data.rounds import OWN, LaidOver, read_round
 from tessera.errors import InputError
 from tessera.learn.fit import Fit
@@ -19,7 +20,7 @@ def read_extra(path: Path) -> pd.DataFrame:
 def with_extra(fit: Fit, rows: pd.DataFrame, folder: Path, test: pd.DataFrame) -> Fit:
     """The training with `rows` beside its own patches, their labels read from the rounds in `folder`; itself without any.
 
-    test: the manifest of the test images. Its own patches come with weight 1, so that the draw is theirs.
+    test: the manifest of the test images. Its own patches weigh 1 where their images have no weight.
     Raises InputError when a round is not the one that the rows were made from.
     """
     if rows.empty:
@@ -34,12 +35,13 @@ def with_extra(fit: Fit, rows: pd.DataFrame, folder: Path, test: pd.DataFrame) -
         rounds[name], soft = made.digest, soft or one.soft
     store = LaidOver(fit.store.path, labels, soft)
     manifest = pd.concat([fit.manifest, test[test.image_id.isin(rows.image_id)]], ignore_index=True)
-    candidates = rows.drop(columns=[name for name in OWN if name != "weight"])
+    candidates = rows.drop(columns=[name for name in OWN if name != WEIGHT])
     patches, windows = place_everywhere(candidates, fit.patch_size, fit.section, store, manifest)
+    own = fit.patches if WEIGHT in fit.patches else fit.patches.assign(**{WEIGHT: 1.0})
     return fit._replace(
         store=store,
         manifest=manifest,
-        patches=pd.concat([fit.patches.assign(weight=1.0), patches], ignore_index=True),
+        patches=pd.concat([own, patches], ignore_index=True),
         windows=pd.concat([fit.windows, windows], ignore_index=True),
         rounds=rounds,
     )

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from tessera.data.manifest import WEIGHT
 from tessera.errors import InputError
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ KINDS = ["group", "stratum", "domain"]  # columns of the manifest
 
 
 def with_kinds(patches: pd.DataFrame, manifest: pd.DataFrame, model: "Model") -> pd.DataFrame:
-    """The patches with the group, stratum and domain of their images.
+    """The patches with the group, stratum and domain of their images, and where images weigh differently their weight.
 
     Raises InputError when the model weighs a domain that no image of the manifest has.
     """
@@ -22,7 +23,10 @@ def with_kinds(patches: pd.DataFrame, manifest: pd.DataFrame, model: "Model") ->
     for name in model.domain_weights:
         if name not in domains:
             raise InputError(f"domain_weights names {name!r}; training images are of {', '.join(domains)}")
-    return patches.merge(manifest[["image_id", *KINDS]], on="image_id", how="left", validate="many_to_one")
+    columns = ["image_id", *KINDS]
+    if WEIGHT not in patches and WEIGHT in manifest and (manifest[WEIGHT] != 1).any():
+        columns.append(WEIGHT)
+    return patches.merge(manifest[columns], on="image_id", how="left", validate="many_to_one")
 
 
 def draw_epoch(patches: pd.DataFrame, model: "Model", epoch: int) -> np.ndarray:

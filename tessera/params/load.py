@@ -12,7 +12,8 @@ import yaml
 from pydantic import ValidationError, model_validator
 
 from tessera.errors import InputError
-from tessera.params.agreement import check_agreement
+from tessera.params.agreement import check_agreement, check_steps
+from tessera.params.clean import Clean
 from tessera.params.data import Data
 from tessera.params.fold import Fold
 from tessera.params.model import Model
@@ -32,6 +33,7 @@ class Params(Section):
     data: Data
     score: Score
     tile: Tile
+    clean: Clean
     fold: Fold
     train: Train
     models: dict[Name, Model]
@@ -84,6 +86,7 @@ class Params(Section):
                     "itself"
                 )
             check_agreement(name, model, self.data)
+        check_steps(self.tune, self.data)
         return self
 
 

@@ -1,6 +1,8 @@
 """Probabilities as labels."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -13,11 +15,13 @@ from tessera.data.pixels import PixelStore
 from tessera.data.stacks import Stack
 from tessera.decide import pseudo
 from tessera.decide.decision import Decision
-from tessera.decide.pseudo import Labelling, label
+from tessera.decide.pseudo import Labelling, label, refuse_unlike
+from tessera.errors import InputError
 from tessera.params.pseudo import Pseudo
 from tessera.predict.store import Plane, ProbabilityStore, create_item
 
-DECISION = Decision({"m": 0.75, "n": 0.25}, {"*": [128], "liver": [60]}, 9)
+PLAIN = Decision({"m": 0.75, "n": 0.25}, ["one", "two"], "probabilities", "threshold", "", {"*": [140]}, {})
+DECISION = replace(PLAIN, by="stratum", levels={"*": [128], "liver": [60]}, steps={"min_area": 9})
 HEIGHT, WIDTH = 20, 12
 
 
@@ -39,7 +43,7 @@ def test_hard_labels_are_those_of_the_decision() -> None:
 def test_models_are_blended_with_their_weights() -> None:
     maps = np.array([[[[100, 200]]], [[[255, 0]]]], np.float32)  # 138.75, 150
     assert label(maps, DECISION, "", _pseudo("soft")).ravel().tolist() == [138, 149]
-    assert label(maps, Decision({"m": 0.75, "n": 0.25}, {"*": [140]}, 0), "", _pseudo()).ravel().tolist() == [0, 1]
+    assert label(maps, PLAIN, "", _pseudo()).ravel().tolist() == [0, 1]
 
 
 def test_what_lies_between_the_bounds_is_ignored() -> None:
@@ -54,6 +58,19 @@ def test_soft_labels_never_say_1_which_is_certain_nor_255_which_is_ignored() -> 
     labels = _label(list(range(256)), labels="soft")
     assert sorted(set(labels)) == [0, *range(2, 255)]
     assert np.abs(np.array(labels) / 254 - np.arange(256) / 255).max() < 0.005
+
+
+@pytest.mark.parametrize(
+    ("changes", "labels", "said"),
+    [
+        ({"cut": "quantile"}, "hard", "pseudo.labels soft"),
+        ({"blend": "ranks"}, "soft", "blends ranks"),
+        ({"cut": "triplet"}, "soft", None),
+    ],
+)
+def test_a_decision_that_looks_beyond_a_pixel_is_refused(changes: dict, labels: str, said: str | None) -> None:
+    with pytest.raises(InputError, match=said) if said else nullcontext():
+        refuse_unlike(replace(PLAIN, **changes), _pseudo(labels))
 
 
 def _store(path: Path, fill: float, classes: int) -> ProbabilityStore:
@@ -76,9 +93,9 @@ def test_an_image_is_labelled_in_bands_from_the_mean_over_folds(
         {name: _store(tmp_path / f"{name}{fold}.h5", value, classes) for name, value in zip("mn", values, strict=True)}
         for fold, values in enumerate(((20, 60), (40, 80)))
     ]
-    decision = Decision({"m": 0.5, "n": 0.5}, {"*": [128] * classes}, 0)
+    decision = replace(PLAIN, weights={"m": 0.5, "n": 0.5})
     stacks = [Stack(), Stack(depths=(1, 3))]  # the second model does not predict slice 0
-    labelling = Labelling(_pseudo("soft"), decision, ["one", "two"], classes, stacks, pixels)
+    labelling = Labelling(_pseudo("soft"), decision, classes, stacks, pixels)
     test = pd.DataFrame({"image_id": ["t"], "digest": ["d"], "stratum": [""]})
     for chosen, expected in ((stores[:1], 41), (stores[1:], 61), (stores, 51)):
         (made,) = labelling.images(test, chosen)

@@ -16,7 +16,7 @@ from tessera.decide.honest import evaluate
 from tessera.decide.search import Search, simplex
 from tessera.decide.thresholds import score_curves
 from tessera.deliver.plots import BEST, LONG_SIDE, WORST, gallery, picture, threshold_curves
-from tessera.deliver.report import build_page, summarize_strata
+from tessera.deliver.report import build_page, decided, summarize_strata
 from tessera.errors import InputError
 from tessera.metrics.counts import FScore, f_score
 from tessera.predict.store import Plane, create_item
@@ -39,7 +39,7 @@ class Run:
         self.manifest = pd.DataFrame(
             {
                 "image_id": names, "group": [f"<g{number}>" for number in range(images)], "height": 40, "width": 56,
-                "stratum": ["kidney" if number % 2 else "liver" for number in range(images)], "slices": "0/1",
+                "stratum": ["kidney" if number % 2 else "liver" for number in range(images)], "domain": "", "slices": "0/1",
             }
         )  # fmt: skip
         self.parts = pd.DataFrame(
@@ -73,11 +73,11 @@ class Run:
                     item["identity"][0] = np.clip((labels == 1) * 120 + random.normal(60, 40, labels.shape), 0, 255)
         for file in files:
             file.close()
-        rows = oof_rows(self.parts, self.manifest, self.folds)
+        rows = oof_rows(self.parts, self.manifest, self.folds, None)
         self.evidence = Evidence(rows, stores, ["identity"], PixelStore(folder / "tiles.h5"), Binary(["vessel"]))
 
     def scores(self) -> dict:
-        search = Search(self.evidence, simplex(2, 0.5), True, [0, 4], FScore("pooled", 1.0))
+        search = Search(self.evidence, simplex(2, 0.5), "stratum", {"min_area": [4]}, FScore("pooled", 1.0))
         ensemble = evaluate(search, None, 100, 0)
         return {
             "classes": ["vessel"], "score": {"metric": "dice", "average": "pooled", "empty": 1.0, "name": "F0.5"},
@@ -175,7 +175,8 @@ def test_every_class_has_a_line_with_its_own_threshold(classes: list[str], strat
     names = ["*", *strata]
     curves = {name: rng.random((len(classes), 255)).tolist() for name in names}
     thresholds = {name: [100 + 10 * n + c for c in range(len(classes))] for n, name in enumerate(names)}
-    address = threshold_curves(curves, Decision({"m": 1.0}, thresholds, 0), classes)
+    decision = Decision({"m": 1.0}, ["identity"], "probabilities", "threshold", "stratum", thresholds, {})
+    address = threshold_curves(curves, decision, classes)
     words = re.findall(r"<text[^>]*>([^<]*)</text>", base64.b64decode(address.partition(",")[2]).decode())
     for n, name in enumerate(names):
         for c, one in enumerate(classes):
@@ -184,6 +185,30 @@ def test_every_class_has_a_line_with_its_own_threshold(classes: list[str], strat
     assert words.count("score") == (len(classes) if strata else 1)
     if strata and len(classes) > 1:
         assert set(classes) <= set(words)
+
+
+def test_all_of_a_decision_is_said_beside_what_held_out_sets_chose() -> None:
+    def one(low: int, steps: dict, views: list[str]) -> dict:
+        levels = {"*": [[low, 200]], "k": [[10, 20]]}
+        return {"weights": {"m": 1.0}, "views": views, "blend": "ranks", "cut": "hysteresis", "by": "stratum",
+                "levels": levels, "steps": steps}  # fmt: skip
+
+    said = {
+        "decision": one(90, {"gate": 5}, ["identity"]),
+        "holdouts": [
+            {"decision": one(80, {}, ["identity"])},
+            {"decision": one(85, {"largest": 2}, ["identity", "flip_h"])},
+        ],
+    }
+    assert decided(said) == [
+        ("weight of m", "1", "1"),
+        ("views", "identity", "identity, identity + flip_h"),
+        ("blend", "ranks", "ranks"),
+        ("hysteresis, other strata", "90…200", "80…200, 85…200"),
+        ("hysteresis, k", "10…20", "10…20"),
+        ("gate", "5", "off"),
+        ("largest", "off", "off, 2"),
+    ]
 
 
 def test_the_page_says_which_score_it_is(page: str) -> None:
