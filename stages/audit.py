@@ -1,7 +1,6 @@
 """audit: images sorted by how surely out-of-fold predictions disagree with their labels, on a page to review them.
 
-No stage: run it by hand after `dvc repro tune`. What it shows goes, once reviewed, into `clean:` of params.yaml. The
-number of rows that are shown may be given.
+No stage: run it by hand after `dvc repro tune`. What it shows goes, once reviewed, into `clean:` of params.yaml.
 """
 
 import json
@@ -18,7 +17,7 @@ from tessera.params.load import load_params
 SHOWN = 60  # rows
 
 
-def main(shown: int = SHOWN) -> None:
+def main(*, shown: int = SHOWN) -> None:
     params = load_params()
     scores = json.loads(paths.SCORES.read_text())
     evidence = oof_evidence(params.tune.ensemble, params.fold.run, params.predict.views, params.data)

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from repository import SOURCE, TOY_SAMPLE, Repository, inside, run_stage, run_stages, toy_params
 
+from stages import audit
 from tessera import paths
 from tessera.data.sample import write_sample
 from tessera.errors import InputError
@@ -55,7 +56,7 @@ def test_scores_say_how_they_came_about(home):
 
 
 def test_the_audit_shows_rows_to_review(home):
-    run_stage("audit", 2)
+    audit.main(shown=2)
     page = paths.AUDIT.read_text()
     assert page.count('<img src="data:image/jpeg;base64,') == 2
     assert "drop: [" in page and "http" not in page

@@ -161,6 +161,13 @@ def test_wrong_own_folds_are_named(tmp_path: Path, text: str, said: str) -> None
     assert said in str(error.value)
 
 
+def test_own_folds_may_name_images_that_were_cleaned_out(tmp_path: Path) -> None:
+    (tmp_path / "own.csv").write_text("id,fold\ni2_0,0\ni0_0,1\ni1_0,2\ngone,0\n")
+    fold = _fold(maker="given", given="own.csv")
+    parts = _make(_manifest(groups=3, each=1), fold, source=tmp_path, dropped=["gone"])
+    assert parts.image_id.tolist() == ["i0_0", "i1_0", "i2_0"]
+
+
 def test_a_column_of_own_folds_that_is_not_there_is_named() -> None:
     with pytest.raises(InputError, match="fold.given: the manifest has no column 'mine'; it has image_id"):
         _make(_manifest(), _fold(maker="given", given="mine"))
