@@ -25,7 +25,7 @@ def main() -> None:
     manifest, parts = read_manifest(paths.MANIFEST, "train"), read_folds(paths.FOLDS)
 
     task = build_task(params.data.task, params.data.classes)
-    evidence = oof_evidence(models, run, params.predict.views, task)
+    evidence = oof_evidence(models, run, params.predict.stored_views, task)
     patches = place_patches(pd.read_parquet(paths.PATCHES), params.tile.size, evidence.pixels, manifest)
     strata = summarize_strata(parts[parts.fold.isin(run)], manifest, patches)
     title = f"{Path(params.data.source).name}: {', '.join(params.data.classes)}"

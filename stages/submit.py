@@ -27,7 +27,7 @@ def main() -> None:
     manifest, task = read_manifest(paths.MANIFEST), build_task(params.data.task, params.data.classes)
     decision = Decision(**recipe["decision"])
 
-    oof = oof_evidence(params.tune.ensemble, params.fold.run, params.predict.views, task)
+    oof = oof_evidence(params.tune.ensemble, params.fold.run, params.predict.stored_views, task)
     said = scores["ensemble"]
     with paths.scratch_file("oof.csv") as path:
         check_score(path, dialect, oof, dict.fromkeys(oof.rows.row_id, decision), score, said["optimistic"])
@@ -39,7 +39,7 @@ def main() -> None:
     template = read_csv(paths.SAMPLE_SUBMISSION)
     rows = rows_asked_for(test_rows(manifest[manifest.subset == "test"]), template, params.data)
     stores = {model: {-1: paths.predictions(model)} for model in decision.models}
-    test = Evidence(rows, stores, params.predict.views, PixelStore(paths.TILES), task)
+    test = Evidence(rows, stores, params.predict.stored_views, PixelStore(paths.TILES), task)
     shapes = shapes_of(rows)
     with paths.writing(paths.SUBMISSION) as path:
         dialect.write(path, list(template.columns), masks(test, dict.fromkeys(rows.row_id, decision)))

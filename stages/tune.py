@@ -24,7 +24,7 @@ def main() -> None:
     manifest, task = read_manifest(paths.MANIFEST), build_task(params.data.task, params.data.classes)
     declared = [paths.oof(model, fold) for model in params.train.models for fold in params.fold.run]
     notes = paths.undeclared("oof/*/fold_*.h5", declared)
-    evidence = oof_evidence(tune.ensemble, params.fold.run, params.predict.views, task)
+    evidence = oof_evidence(tune.ensemble, params.fold.run, params.predict.stored_views, task)
     rows, asked = evidence.rows, test_rows(manifest[manifest.subset == "test"])
     per_stratum, refusal = offer_strata(tune.thresholds, rows, asked)
     full = unmeasured([name for name in tune.ensemble if name in params.train.full], params.train.full_use)

@@ -44,7 +44,7 @@ def build_recipe(
             for name, weight in decision["weights"].items()
             if weight > 0
         },
-        "windows": {"size": predict.window, "overlap": predict.overlap, "weights": "gaussian"},
-        "views": predict.views, "amp": amp,
+        "windows": {"size": predict.window, "overlap": predict.overlap, "weights": predict.weights},
+        **predict.model_dump(include={"views", "merge", "sizes"}), "amp": amp,
         "decision": decision, "notes": notes,
     }  # fmt: skip
