@@ -105,6 +105,14 @@ class PixelStore:
         """Pixels (h, w, C) of a slice; z beyond the volume is its last slice, a window beyond the image is cut."""
         return self._window(image_id, z, y, x, height, width).copy()
 
+    def view_stack(self, image_id: str, depths: Sequence[int], window: tuple[int, int, int, int]) -> np.ndarray:
+        """As `read_stack`, not to be written to: of a single slice, a part of the map, which `forget` does not harm."""
+        return (
+            self._window(image_id, depths[0], *window)
+            if len(depths) == 1
+            else self.read_stack(image_id, depths, window)
+        )
+
     def read_stack(self, image_id: str, depths: Sequence[int], window: tuple[int, int, int, int]) -> np.ndarray:
         """A 2.5D stack (h, w, len(depths)·C) of slices, window = (y, x, height, width)."""
         return np.concatenate([self._window(image_id, depth, *window) for depth in depths], axis=2)

@@ -24,7 +24,7 @@ def fuse_maps(maps: list[np.ndarray], shares: list[float]) -> np.ndarray:
 
 def quantise(values: np.ndarray) -> np.ndarray:
     """0…255 float32 → uint8."""
-    return np.rint(values).astype(np.uint8)
+    return np.rint(values, out=np.empty(values.shape, np.uint8), casting="unsafe")  # in one pass
 
 
 def _logits(values: np.ndarray) -> np.ndarray:

@@ -48,7 +48,7 @@ class Reader:
         self._end = 0  # of the last one
 
     def window(self, y: int, x: int, height: int, width: int) -> np.ndarray:
-        """Pixels (height, width, slices·C) uint8; mirrored beyond the lower and right end of the region."""
+        """Pixels (height, width, slices·C) uint8, not to be written to; mirrored beyond the lower and right end of the region."""
         seen = self.region.seen
         end, right = min(y + height, seen[0]), min(x + width, seen[1])
         pixels = (self._resampled if self.region.zoomed else self._direct)(y, x, end, right)
@@ -58,7 +58,7 @@ class Reader:
     def _direct(self, y: int, x: int, end: int, right: int) -> np.ndarray:
         region = self.region
         place = (region.top + y, region.left + x, end - y, right - x)
-        return self.store.read_stack(region.image_id, self.slices, place)
+        return self.store.view_stack(region.image_id, self.slices, place)
 
     def _resampled(self, y: int, x: int, end: int, right: int) -> np.ndarray:
         self._held = [(start, rows) for start, rows in self._held if start + len(rows) > y]

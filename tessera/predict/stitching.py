@@ -9,6 +9,7 @@ from tessera.predict.memory import Memory
 from tessera.predict.windows import Place, Plan
 
 ROWS = 256  # of a block
+LINES = 32  # rows that are divided together: they stay in the processor's cache
 FULL = 255  # what a probability of 1 becomes
 
 Maps = dict[str, np.ndarray]  # (C, rows, W) by name
@@ -38,7 +39,7 @@ class Stitcher:
         self._across = self._zeros(plan.size[0], plan.padded[1])  # a row of windows: their weights' sum / FULL
         for x in plan.starts[1]:
             self._across[:, x : x + plan.size[1]] += self._weights / FULL
-        self._total = self._zeros(min(ROWS, rows[1] - rows[0]), plan.padded[1])
+        self._total = self._zeros(LINES, plan.padded[1])
 
     def add(self, name: str, place: Place, values: torch.Tensor) -> None:
         """Adds a window to the map `name`."""
@@ -61,9 +62,9 @@ class Stitcher:
         while self._next < self.rows[1] and min(self._next + ROWS, self.rows[1]) <= below:
             count = min(ROWS, self.rows[1] - self._next)
             number = (self._next - self.rows[0]) // ROWS
-            block, total = self._block(number), self._weigh(self._next, count)
-            for name, share in self.shares.items():
-                block[name][:, :count].div_(total if share == 1 else total * share)
+            block = self._block(number)
+            for line in range(0, count, LINES):
+                self._divide(block, line, min(LINES, count - line))
             yield {name: values[:, :count].cpu().numpy() for name, values in block.items()}
             self._spare.append(self._open.pop(number))
             self._next += count
@@ -85,18 +86,22 @@ class Stitcher:
                 if name in block:
                     block[name].zero_()
                 else:
-                    block[name] = self._zeros(self.channels, len(self._total), self.plan.padded[1])
+                    block[name] = self._zeros(
+                        self.channels, min(ROWS, self.rows[1] - self.rows[0]), self.plan.padded[1]
+                    )
             self._open[number] = block
         return self._open[number]
 
-    def _weigh(self, first: int, count: int) -> torch.Tensor:
-        """The sum / FULL of the weights of all windows over some rows, (count, W)."""
+    def _divide(self, block: dict[str, torch.Tensor], line: int, count: int) -> None:
+        """Makes sums means: some lines of the next block."""
+        first = self._next + line
         total = self._total[:count].zero_()
         for y in self.plan.starts[0]:
             row, end = max(y, first), min(y + self.plan.size[0], first + count)
             if row < end:
                 total[row - first : end - first] += self._across[row - y : end - y]
-        return total
+        for name, share in self.shares.items():
+            block[name][:, line : line + count].div_(total if share == 1 else total * share)
 
     def _zeros(self, *shape: int) -> torch.Tensor:
         return self.memory.attempt(lambda: torch.zeros(shape, device=self.memory.device))
