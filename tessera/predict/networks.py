@@ -33,8 +33,7 @@ class Networks:
             return self._mean(lambda network: self.task.probabilities(network(windows)))
 
     def _mean(self, answer: Callable[[nn.Module], torch.Tensor]) -> torch.Tensor:
-        first, *others = self.networks
-        total = answer(first)
-        for network in others:
-            total += answer(network)
-        return total.div_(len(self.networks)) if others else total
+        total = answer(self.networks[0])
+        for network in self.networks[1:]:
+            total = total + answer(network)
+        return total / len(self.networks) if len(self.networks) > 1 else total
