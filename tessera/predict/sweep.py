@@ -76,14 +76,14 @@ class Sweep:
     def _seen(self, rows: tuple[int, int]) -> Iterator[Maps]:
         """Blocks of these rows of the region, in px of the windows."""
         stitcher = Stitcher(self.plan, self.weights, rows, self.task.channels, self.sight.adds, self.memory)
-        ends = [*self.plan.starts[0][1:], rows[1]]
+        shown = [place for places in self.plan.rows for place in places if self._shows_valid(place)]
         step = max(1, BATCH // len(self.picks))
-        for places, end in zip(self.plan.rows, ends, strict=True):
-            shown = [place for place in places if self._shows_valid(place)]
-            for start in range(0, len(shown), step):
-                self._add(shown[start : start + step], stitcher)
+        for start in range(0, len(shown), step):
+            self._add(shown[start : start + step], stitcher)
             self.place.store.forget()
-            yield from stitcher.finished(end)
+            if start + step < len(shown):
+                yield from stitcher.finished(shown[start + step].y)
+        yield from stitcher.finished(rows[1])
 
     def _shows_valid(self, place: Place) -> bool:
         valid = self.place.valid

@@ -36,12 +36,10 @@ def write_predictions(
     ]
     finished.mkdir(parents=True, exist_ok=True)
     files = [finished / f"{number}.h5" for number in range(len(items))]
-    with tqdm(desc="predict", total=sum(sizes), unit="px", unit_scale=True, disable=None) as progress:
-        for row, plane, size, file in zip(items.itertuples(), planes, sizes, files, strict=True):
-            if file.exists():
-                progress.initial += size
-                progress.update(size)
-            else:
+    done = sum(size for size, file in zip(sizes, files, strict=True) if file.exists())
+    with tqdm(desc="predict", total=sum(sizes), initial=done, unit="px", unit_scale=True, disable=None) as progress:
+        for row, plane, file in zip(items.itertuples(), planes, files, strict=True):
+            if not file.exists():
                 _write_item(file, predictor, store, row, plane, progress)
     with h5py.File(path, "w") as whole:
         whole.attrs.update(about)
