@@ -1,20 +1,24 @@
 """One image, channels last, to its map of probabilities: ours, and what one would take instead."""
 
-from collections.abc import Callable
+import resource
+import shutil
 from contextlib import nullcontext
 from pathlib import Path
 
 import h5py
 import numpy as np
+import pandas as pd
 import torch
 from torch import nn
 
+from tessera.data.boxes import BOX
 from tessera.data.pixels import PixelStore, create_image
 from tessera.params.model import Model
 from tessera.params.predict import Predict
 from tessera.predict.predictor import Predictor
 from tessera.predict.sweep import BATCH
 from tessera.predict.windows import build_weights, plan_windows
+from tessera.predict.write import write_predictions
 from tessera.tasks import Binary
 
 WINDOW = 512
@@ -134,13 +138,32 @@ def ttach_in_ours(store: PixelStore, network: nn.Module, overlap: float) -> np.n
     return ours(store, wrapped, overlap)
 
 
-PEERS: dict[str, Callable] = {"monai": monai, "pytorch-toolbelt": toolbelt, "ttach": ttach_in_ours}
+def write(path: Path, store: PixelStore, network: nn.Module, overlap: float) -> None:
+    """What the stages do."""
+    height, width = store.shape("image")[1:]
+    items = pd.DataFrame(
+        [("i", "image", 0, 1, 0, height, 0, width, height, width)], columns=["item", *BOX, "height", "width"]
+    )
+    finished = path.with_suffix("")
+    write_predictions(path, our_predictor(network, overlap), store, items, {}, finished)
+    shutil.rmtree(finished)
+
+
+def warm_up(what: str, store: PixelStore, network: nn.Module) -> int:
+    """Imports, and predicts a batch; the peak of the resident set so far, KB."""
+    if what == "monai":
+        import monai.inferers  # noqa: F401
+    with torch.inference_mode():
+        image = _image(store)[:WINDOW, :WINDOW]
+        for _ in range(3):
+            Probabilities(network)(torch.from_numpy(np.stack([image] * BATCH)).permute(0, 3, 1, 2))
+    store.forget()
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def _image(store: PixelStore) -> np.ndarray:
     """The map of the file."""
-    store.shape("image")
-    return store._array("image", "pixels")[0]
+    return store.view_stack("image", [0], (0, 0, *store.shape("image")[1:]))
 
 
 def _batches(image: np.ndarray, overlap: float) -> list[list[tuple[int, int]]]:
