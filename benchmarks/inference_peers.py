@@ -109,7 +109,7 @@ def monai(store: PixelStore, network: nn.Module, overlap: float) -> np.ndarray:
     """`sliding_window_inference` works in the type of its input, which therefore is made float32."""
     from monai.inferers import sliding_window_inference
 
-    pixels = torch.from_numpy(_image(store)).permute(2, 0, 1)[None].float()
+    pixels = torch.from_numpy(_image(store).astype(np.float32)).permute(2, 0, 1)[None]
     store.forget()
     return sliding_window_inference(
         pixels, WINDOW, BATCH, Probabilities(network), overlap=overlap, mode="gaussian"

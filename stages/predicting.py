@@ -44,8 +44,7 @@ def write(
         for network in networks:
             network.compile()
     predictor = Predictor(networks, section, predict, task, here.device, partial(autocast, here.device, amp))
-    about |= {"checkpoints": [digest_of(path) for path in weights]}
-    about |= {"merge": predict.merge} if predict.merge != "probabilities" else {}
+    about = about | {"checkpoints": [digest_of(path) for path in weights]} | predict.model_dump(include={"merge"})
     key = run_key(about, section.model_dump(), predict.model_dump(), amp, store.digest, items.to_csv(index=False))
     with paths.writing(path) as temporary:
         write_predictions(temporary, predictor, store, items, about, SCRATCH / f"{name}-{key}")

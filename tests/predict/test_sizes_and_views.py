@@ -1,8 +1,10 @@
 """Several sizes, views of every kind, and how they become one map."""
 
+import tracemalloc
 from collections.abc import Callable
 from contextlib import nullcontext
 
+import h5py
 import numpy as np
 import pytest
 import torch
@@ -249,8 +251,6 @@ def test_windows_outside_the_valid_area_are_skipped(
 def test_what_several_stacks_show_is_read_once(
     pixel_store: Store, model: Build, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import h5py
-
     store = pixel_store({"a": np.random.default_rng(0).integers(0, 256, (9, 40, 40, 1), np.uint8)})
     store.file.close()
     with h5py.File(store.path, "r+") as file:
@@ -265,6 +265,30 @@ def test_what_several_stacks_show_is_read_once(
     monkeypatch.setattr(PixelStore, "_window", window)
     _maps(_predictor(Level(), model(slices=5, centres=[3, 4, 5]), views=["identity", "flip_h"]), store)
     assert len(seen) == len(set(seen)) == 7 * 4  # slices 1…7 of four windows
+
+
+@pytest.mark.parametrize("zoom", [1.0, 0.7, 2.0])
+def test_memory_does_not_grow_with_the_height(
+    pixel_store: Store, model: Build, monkeypatch: pytest.MonkeyPatch, zoom: float
+) -> None:
+    """Neither what numpy holds, nor the blocks of sums."""
+    heights, peaks, open_blocks = (1000, 4000), {}, {}
+    store = pixel_store({str(height): np.zeros((1, height, 300, 1), np.uint8) for height in heights})
+    monkeypatch.setattr(stitching, "ROWS", 64)
+    monkeypatch.setattr(sweep, "ROWS", 64)
+    allocated = stitching.Stitcher._zeros
+    for height in heights:
+        made = []
+        monkeypatch.setattr(
+            stitching.Stitcher, "_zeros", lambda self, *shape, made=made: (made.append(1), allocated(self, *shape))[1]
+        )
+        tracemalloc.start()
+        for _ in _predictor(Level(), model(zoom=zoom), window=64).blocks(store, str(height), 0):
+            pass
+        peaks[height], open_blocks[height] = tracemalloc.get_traced_memory()[1], len(made)
+        tracemalloc.stop()
+    assert peaks[4000] < 1.2 * peaks[1000] + 2**18  # the list of windows grows
+    assert open_blocks[4000] == open_blocks[1000]
 
 
 class Full(Level):
