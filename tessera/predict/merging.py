@@ -15,7 +15,9 @@ def merge_maps(maps: list[np.ndarray], merge: str) -> np.ndarray:
 
 
 def fuse_maps(maps: list[np.ndarray], shares: list[float]) -> np.ndarray:
-    """The sum of maps of probabilities, each times its share."""
+    """The sum of maps of probabilities, each times its share; of one, itself."""
+    if len(maps) == 1:
+        return maps[0]
     first, *others = (values * np.float32(share) for values, share in zip(maps, shares, strict=True))
     for values in others:
         first += values

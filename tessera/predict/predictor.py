@@ -13,7 +13,7 @@ from tessera.data.stacks import Stack
 from tessera.predict.memory import Memory
 from tessera.predict.merging import fuse_maps, merge_maps, quantise
 from tessera.predict.networks import Networks
-from tessera.predict.sights import MERGED, sights_of
+from tessera.predict.sights import MERGED, Sight, sights_of
 from tessera.predict.stitching import ROWS, Maps
 from tessera.predict.sweep import Crop, Slice, Sweep
 from tessera.tasks import Binary
@@ -68,17 +68,18 @@ class Predictor:
         sights = sights_of(self.predict, self.model.zoom, max(plane))
         sweeps = [Sweep(sight, place, self).blocks() for sight in sights]
         for blocks in zip(*sweeps, strict=True):
-            maps = {}
-            for name in dict.fromkeys(name for sight in sights for name in sight.shares):
-                pairs = [
-                    (block[name], sight.shares[name])
-                    for block, sight in zip(blocks, sights, strict=True)
-                    if name in block
-                ]
-                maps[name] = pairs[0][0] if len(pairs) == 1 else fuse_maps(*zip(*pairs, strict=True))
-            if self.predict.store == MERGED and MERGED not in maps:
-                maps = {MERGED: merge_maps(list(maps.values()), self.predict.merge)}
-            yield {name: quantise(values) for name, values in maps.items()}
+            yield {name: quantise(values) for name, values in self._merged(sights, blocks).items()}
+
+    def _merged(self, sights: list[Sight], blocks: tuple[Maps, ...]) -> Maps:
+        """The stored views from what each sight says of the same rows."""
+        found: dict[str, list[tuple[np.ndarray, float]]] = {}
+        for sight, block in zip(sights, blocks, strict=True):
+            for name, share in sight.shares.items():
+                found.setdefault(name, []).append((block[name], share))
+        maps = {name: fuse_maps(*zip(*pairs, strict=True)) for name, pairs in found.items()}
+        if self.predict.store != MERGED or MERGED in maps:
+            return maps
+        return {MERGED: merge_maps(list(maps.values()), self.predict.merge)}
 
     def _empty(self, rows: int, columns: int) -> Iterator[Maps]:
         for row in range(0, rows, ROWS):
