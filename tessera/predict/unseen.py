@@ -1,6 +1,6 @@
 """Views that a model's training never showed it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import torch
@@ -65,7 +65,7 @@ def _scales(change: dict[str, object]) -> tuple[float, float]:
     return 1.0, 1.0
 
 
-def _pair(value: object, of_one: object) -> tuple[float, float]:
+def _pair(value: object, of_one: Callable[[float], tuple[float, float]]) -> tuple[float, float]:
     """A range, of one number or of two; by axis ({x: …, y: …}), that of x."""
     value = value["x"] if isinstance(value, dict) else value
     return tuple(value) if isinstance(value, list | tuple) else of_one(value)
