@@ -20,7 +20,7 @@ SHOWN = 60  # rows
 def main(*, shown: int = SHOWN) -> None:
     params = load_params()
     scores = json.loads(paths.SCORES.read_text())
-    evidence = oof_evidence(params.tune.ensemble, params.fold.run, params.predict.views, params.data)
+    evidence = oof_evidence(params.tune.ensemble, params.fold.run, params.predict.stored_views, params.data)
     if scores["rows"]["row_id"] != evidence.rows.row_id.tolist():
         raise InputError(f"{paths.SCORES} is of other rows than {paths.FOLDS}: rerun `dvc repro tune`")
     said = scores["ensemble"]

@@ -2,27 +2,23 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack
-from functools import partial
 from pathlib import Path
 
 import h5py
 import pandas as pd
 from tqdm import tqdm
 
-from tessera import machine, paths
+from stages.predicting import write
+from tessera import paths
 from tessera.data.manifest import TEST, TRAIN, read_manifest
 from tessera.data.parts import read_folds, whole_images
 from tessera.data.pixels import PixelStore
 from tessera.data.rounds import Made, write_fit
 from tessera.decide.pseudo import Labelling
-from tessera.learn.checkpoints import digest_of, load_checkpoint, read_about
-from tessera.learn.networks.build import build_network
-from tessera.learn.precision import autocast
+from tessera.learn.checkpoints import digest_of, read_about
 from tessera.params.load import Params
 from tessera.predict.guard import refuse_seen
-from tessera.predict.predictor import Predictor
 from tessera.predict.store import ProbabilityStore
-from tessera.predict.write import write_predictions
 from tessera.tasks import build_task
 
 
@@ -52,13 +48,12 @@ def write_round(path: Path, about: dict, labelling: Labelling, params: Params) -
 
 def _predict(path: Path, model: str, fold: int, test: pd.DataFrame, store: PixelStore, params: Params) -> None:
     """Writes what the network of a fold says of the test images."""
-    section, device = params.models[model], machine.device()
     task = build_task(params.data.task, params.data.classes, store.flip_pairs)
-    network = build_network(section, int(test.channels.iloc[0]), task.channels, pretrained=False)
-    network = load_checkpoint(paths.weights(model, fold), network, device)
-    predictor = Predictor([network], section, params.predict, task, device, partial(autocast, device, params.train.amp))
     items = whole_images(test).assign(item=test.image_id, height=test.height, width=test.width)
-    write_predictions(path, predictor, store, items, {"model": model, "fold": fold})
+    write(
+        path, f"pseudo-{model}-{fold}", [paths.weights(model, fold)], params.models[model], params.predict,
+        params.train.amp, task, store, test, items, {"model": model, "fold": fold},
+    )  # fmt: skip
 
 
 def _shown(

@@ -23,7 +23,7 @@ def main() -> None:
     histories = {model: {fold: pd.read_csv(paths.history(model, fold)) for fold in run} for model in models}
     manifest, parts = read_manifest(paths.CLEAN, "train"), read_folds(paths.FOLDS)
 
-    evidence = oof_evidence(models, run, params.predict.views, params.data)
+    evidence = oof_evidence(models, run, params.predict.stored_views, params.data)
     patches = place_patches(pd.read_parquet(paths.PATCHES), params.tile.size, evidence.pixels, manifest)
     strata = summarize_strata(parts[parts.fold.isin(run)], manifest, patches)
     title = f"{Path(params.data.source).name}: {', '.join(params.data.classes)}"

@@ -25,7 +25,7 @@ def main() -> None:
     manifest = read_manifest(paths.CLEAN)
     decision = Decision(**recipe["decision"])
 
-    oof = oof_evidence(params.tune.ensemble, params.fold.run, params.predict.views, params.data)
+    oof = oof_evidence(params.tune.ensemble, params.fold.run, params.predict.stored_views, params.data)
     said = scores["ensemble"]
     with paths.scratch_file("oof.csv") as path:
         check_score(path, dialect, oof, dict.fromkeys(oof.rows.row_id, decision), score, said["optimistic"])

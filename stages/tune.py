@@ -23,7 +23,7 @@ def main() -> None:
     manifest = read_manifest(paths.CLEAN)
     declared = [paths.oof(model, fold) for model in params.train.models for fold in params.fold.run]
     notes = paths.undeclared("oof/*/fold_*.h5", declared)
-    evidence = oof_evidence(tune.ensemble, params.fold.run, params.predict.views, params.data)
+    evidence = oof_evidence(tune.ensemble, params.fold.run, params.predict.stored_views, params.data)
     rows, asked = evidence.rows, test_rows(manifest[manifest.subset == "test"], params.data.pixel_size)
     by, refusal = offer_strata(tune.thresholds, rows, asked)
     full = unmeasured([name for name in tune.ensemble if name in params.train.full], params.train.full_use)

@@ -7,7 +7,7 @@ import numpy as np
 if TYPE_CHECKING:
     import torch
 
-MIRRORED = ("flip_h", "flip_v")  # views that show the mirror image; a rotation, by 180 degrees too, does not
+MIRRORED = ("flip_h", "flip_v", "transpose", "anti_transpose")  # turns that show the mirror image; a rotation does not
 IGNORE = 255  # the label of pixels that count nowhere, in every artefact
 CERTAIN = 254  # in soft labels 0 and 1 are what they always are, and 2…254 are 254ths
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from benchmarks import tiling, training, training_gpu
+from benchmarks import inference, tiling, training, training_gpu
 
 
 def test_the_tiling_benchmark_runs(capsys: pytest.CaptureFixture[str]) -> None:
@@ -32,3 +32,13 @@ def test_the_benchmark_of_loaders_runs(capsys: pytest.CaptureFixture[str]) -> No
     said = capsys.readouterr().out
     found = json.JSONDecoder().raw_decode(said, said.index("{\n"))[0]
     assert list(found["img/s"]["tiny"]) == ["network alone", "device", "workers", "naive"]
+
+
+def test_the_inference_benchmark_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    """With the peers that are installed; it names the others."""
+    inference.main(quick=True)
+    rows, end = json.JSONDecoder().raw_decode(said := capsys.readouterr().out)
+    for peer in inference.MODULES:
+        assert any(row["peer_name"] == peer for row in rows) != (f"{peer}: not installed" in said[end:])
+    assert {row["peer_name"] for row in rows} >= {"naive numpy", "crop + 2 forwards"}
+    assert sum("extra RSS" in row["what"] for row in rows) >= 2

@@ -7,6 +7,7 @@ import shutil
 import h5py
 import pandas as pd
 import pytest
+import torch
 from repository import SOURCE, TOY_SAMPLE, Repository, inside, run_stage, run_stages, toy_params
 
 from stages import audit
@@ -159,6 +160,52 @@ def test_a_network_of_all_folds_predicts_as_params_say_and_never_out_of_fold(hom
     with pytest.raises(InputError, match="the checkpoint of flat fold full has seen what it should predict"):
         run_stage("oof", "flat", 0)
     paths.weights("flat", 0).write_bytes(before[2])
+
+
+@pytest.mark.parametrize(("stage", "fold"), [("predict", ()), ("oof", (0,))])
+def test_a_killed_prediction_goes_on_with_the_next_item(home, monkeypatch, stage, fold):
+    from tessera.predict import write
+
+    path = paths.oof("flat", 0) if fold else paths.predictions("flat")
+    before, written, predict = path.read_bytes(), [], write._write_item
+
+    def once(*arguments):
+        if written:
+            raise KeyboardInterrupt
+        predict(*arguments)
+        written.append(arguments[0])
+
+    monkeypatch.setattr(write, "_write_item", once)
+    with pytest.raises(KeyboardInterrupt):
+        run_stage(stage, "flat", *fold)
+    (kept,) = written
+    assert kept.parent.parent == paths.SCRATCH / "predict"
+    monkeypatch.setattr(write, "_write_item", lambda file, *rest: (written.append(file), predict(file, *rest)))
+    run_stage(stage, "flat", *fold)
+    assert written.count(kept) == 1 < len(written)
+    assert path.read_bytes() == before
+    assert not list((paths.SCRATCH / "predict").glob("flat-*"))
+
+
+def test_compiled_networks_predict_and_strange_views_are_warned_of(home, monkeypatch, capsys):
+    path = paths.predictions("flat")
+    before, compiled, params = path.read_bytes(), [], toy_params()
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda network: compiled.append(network))
+    run_stage("predict", "flat")
+    assert (compiled, "predict.views" in capsys.readouterr().out) == ([], False)
+    monkeypatch.setenv("TESSERA_COMPILE", "1")
+    params["predict"] |= {"views": ["identity", "rot90@0.5"], "store": "merged", "merge": "logits"}
+    with inside(home, params):
+        run_stage("predict", "flat")
+    assert len(compiled) == 2
+    said = capsys.readouterr().out
+    assert said.startswith("predict.views rot90@0.5: training never showed flat such windows")
+    with h5py.File(path) as file:
+        assert file.attrs["merge"] == "logits"
+        assert {view for item in file.values() for view in item} == {"merged"}
+    path.write_bytes(before)
+    with inside(home, toy_params()):  # as it was
+        pass
 
 
 def test_submit_refuses_scores_that_its_own_csv_does_not_give(home):

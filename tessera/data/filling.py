@@ -43,6 +43,7 @@ class Job(NamedTuple):
     row: pd.Series
     pixels: Place
     labels: Place | None
+    valid: Place | None = None
 
 
 class Filled(NamedTuple):
@@ -66,6 +67,8 @@ def fill_image(shared: Shared, job: Job) -> Filled:
             Plane(file, job.pixels, z).write(resample_pixels(bands, size, working))
         for z in range(job.labels.shape[0] if job.labels else 0):  # once all slices are there to tell background
             _fill_labels(shared, job, file, z, filled)
+        for z in range(job.valid.shape[0] if job.valid else 0):
+            _fill_valid(shared, job, file, z)
     return filled
 
 
@@ -120,6 +123,14 @@ def _fill_labels(shared: Shared, job: Job, file: BinaryIO, z: int, filled: Fille
         rows = np.frombuffer(zlib.decompress(chunk), np.uint8).reshape(-1, size[1], *plane.shape[2:])[: size[0] - y]
         filled.overlap[:] += _overlap(rows, y, plane, size)
     filled.truth.extend(truth)
+
+
+def _fill_valid(shared: Shared, job: Job, file: BinaryIO, z: int) -> None:
+    """Writes the valid area of a label slice: each working pixel that covers some of it."""
+    row, size, plane = job.row, (job.row.height, job.row.width), Plane(file, job.valid, z)
+    planes = shared.labels.valid.bands(LabelSlice(row.image_id, label_slices(row), z, size), TRUTH_ROWS)
+    bands = ((number * TRUTH_ROWS, (valid > 0)[..., None] * np.uint8(255)) for number, (valid,) in enumerate(planes))
+    plane.write((y, (rows > 0)[..., 0].view(np.uint8)) for y, rows in resample_pixels(bands, size, plane.shape))
 
 
 def _whole_chunk(rows: np.ndarray, size: Size) -> np.ndarray:

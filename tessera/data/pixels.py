@@ -1,11 +1,13 @@
 """data/tiles.h5: every image's pixels at the working scale, and its labels.
 
 `/<image_id>/pixels` (Z, H, W, C) and `/<image_id>/labels` (Z, H, W), of several classes (Z, H, W, K), are uint8,
-contiguous, not compressed, so that a window is read without decoding. `/<image_id>/truth` holds labels at the original
+contiguous, not compressed, so that a window is read without decoding; so is `/<image_id>/valid` (Z, H, W), 0 outside
+the valid area, of images that have one. `/<image_id>/truth` holds labels at the original
 resolution where scale ≠ 1. Where one label stands for all depth, Z of labels and truth is 1.
 """
 
 import json
+import mmap
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -58,7 +60,9 @@ class PixelStore:
     def file(self) -> h5py.File:
         if self._file is None or self._process != os.getpid():
             self._file, self._process = h5py.File(self.path, "r"), os.getpid()
-            self._bytes = np.asarray(np.memmap(self.path, np.uint8, "r"))
+            with open(self.path, "rb") as file:
+                self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            self._bytes = np.frombuffer(self._map, np.uint8)
             self._arrays: dict[tuple[str, str], np.ndarray] = {}
             self._label_depths: dict[str, int] = {}  # HDF5 takes 0.1 ms to look up an attribute
         return self._file
@@ -107,6 +111,14 @@ class PixelStore:
         """Pixels (h, w, C) of a slice; z beyond the volume is its last slice, a window beyond the image is cut."""
         return self._window(image_id, z, y, x, height, width).copy()
 
+    def view_stack(self, image_id: str, depths: Sequence[int], window: tuple[int, int, int, int]) -> np.ndarray:
+        """As `read_stack`, not to be written to: of a single slice, a part of the map, which `forget` does not harm."""
+        return (
+            self._window(image_id, depths[0], *window)
+            if len(depths) == 1
+            else self.read_stack(image_id, depths, window)
+        )
+
     def read_stack(self, image_id: str, depths: Sequence[int], window: tuple[int, int, int, int]) -> np.ndarray:
         """A 2.5D stack (h, w, len(depths)·C) of slices, window = (y, x, height, width)."""
         return np.concatenate([self._window(image_id, depth, *window) for depth in depths], axis=2)
@@ -115,6 +127,15 @@ class PixelStore:
         """Labels (h, w) or (h, w, K) uint8 of a slice at the working scale."""
         y, x, height, width = window
         return self._array(image_id, "labels")[z, y : y + height, x : x + width].copy()
+
+    def valid(self, image_id: str, z: int) -> np.ndarray | None:
+        """The valid area (H, W) of a label slice, uint8, 0 outside; None where all is valid."""
+        return self._array(image_id, "valid")[z] if "valid" in self.file[image_id] else None
+
+    def forget(self) -> None:
+        """Lets go of the pages that were read: memory then counts what is used, not all that was looked at."""
+        if self._file is not None and hasattr(mmap, "MADV_DONTNEED"):
+            self._map.madvise(mmap.MADV_DONTNEED)
 
     def _window(self, image_id: str, z: int, y: int, x: int, height: int, width: int) -> np.ndarray:
         pixels = self._array(image_id, "pixels")
@@ -151,11 +172,12 @@ def create_image(
     original: tuple[int, int],
     classes: int,
     label_depth: int | None = None,
+    valid: bool = False,
 ) -> h5py.Group:
     """Makes the datasets of an image, shape (Z, H, W, C) at working scale; original is its (height, width).
 
     classes: of its labels; 0 where it has none. label_depth: 1 where one label stands for all depth; by default each
-    slice has its own.
+    slice has its own. valid: whether it has a valid area, as deep as its labels.
 
     Pixels and labels have their place in the file at once, so that other processes can fill it.
     """
@@ -170,6 +192,8 @@ def create_image(
     planes = (classes,) if classes > 1 else ()
     if classes:
         group.create_dataset("labels", (label_depth, *shape[1:3], *planes), np.uint8, dcpl=placed)
+    if valid:
+        group.create_dataset("valid", (label_depth, *shape[1:3]), np.uint8, dcpl=placed)
     if classes and tuple(shape[1:3]) != tuple(original):
         chunks = (1, min(TRUTH_ROWS, original[0]), original[1], *planes)
         group.create_dataset("truth", (label_depth, *original, *planes), np.uint8, chunks=chunks, compression="gzip")

@@ -24,7 +24,7 @@ def resample_pixels(bands: Iterator[Band], size: Size, working: Size) -> Iterato
     """Bands (h, W, C) uint8 of an image of `size` → bands (h, w, C) uint8 of it at `working` size."""
     if size == working:
         return bands
-    return ((y, np.rint(rows).astype(np.uint8)) for y, rows in _resample(bands, size, working))
+    return ((y, np.rint(rows).astype(np.uint8)) for y, rows in resample(bands, size, working))
 
 
 def resample_labels(bands: Iterator[Band], size: Size, working: Size) -> Iterator[Band]:
@@ -36,7 +36,24 @@ def resample_labels(bands: Iterator[Band], size: Size, working: Size) -> Iterato
         (y, np.stack([labels == 1, labels == IGNORE], 2).view(np.uint8).reshape(*labels.shape[:2], -1))
         for y, labels in bands
     )  # (h, W, 2·K): positive of each class, then ignored of each
-    return ((y, _decide(*np.split(shares, 2, axis=2))) for y, shares in _resample(answers, size, working))
+    return ((y, _decide(*np.split(shares, 2, axis=2))) for y, shares in resample(answers, size, working))
+
+
+def resample(bands: Iterator[Band], size: Size, working: Size) -> Iterator[Band]:
+    """Bands (h, W, C) of any type at `size` → bands (h, w, C) float32 at `working` size, along each axis down or up;
+    keeps the input rows that the next working row needs."""
+    taps, weights = _taps(size[0], working[0])
+    across, shares = _taps(size[1], working[1])
+    kept, first, done = None, 0, 0
+    for y, rows in bands:
+        kept = rows if first == y else np.concatenate([kept, rows])
+        ready = int(np.searchsorted(taps[:, -1], y + len(rows)))
+        if ready > done:
+            tall = _mean(kept, taps[done:ready] - first, weights[done:ready, :, None, None], 0)
+            yield done, _mean(tall, across, shares[:, :, None], 1)
+            done = ready
+        if done < working[0]:
+            kept, first = kept[taps[done, 0] - first :], int(taps[done, 0])
 
 
 def source_span(start: int, end: int, length: int, working: int) -> tuple[int, int]:
@@ -64,22 +81,6 @@ def enlarge(
 def _decide(positive: np.ndarray, ignored: np.ndarray) -> np.ndarray:
     labels = np.where(ignored > 0.5, np.uint8(IGNORE), (positive >= 0.5 * (1 - ignored) - _TIE).astype(np.uint8))
     return labels[..., 0] if labels.shape[-1] == 1 else labels
-
-
-def _resample(bands: Iterator[Band], size: Size, working: Size) -> Iterator[Band]:
-    """Bands (h, W, C) → bands (h, w, C) float32; keeps the input rows that the next working row needs."""
-    taps, weights = _taps(size[0], working[0])
-    across, shares = _taps(size[1], working[1])
-    kept, first, done = None, 0, 0
-    for y, rows in bands:
-        kept = rows if first == y else np.concatenate([kept, rows])
-        ready = int(np.searchsorted(taps[:, -1], y + len(rows)))
-        if ready > done:
-            tall = _mean(kept, taps[done:ready] - first, weights[done:ready, :, None, None], 0)
-            yield done, _mean(tall, across, shares[:, :, None], 1)
-            done = ready
-        if done < working[0]:
-            kept, first = kept[taps[done, 0] - first :], int(taps[done, 0])
 
 
 def _mean(pixels: np.ndarray, taps: np.ndarray, weights: np.ndarray, axis: int) -> np.ndarray:

@@ -45,10 +45,11 @@ def write_tiles(manifest: pd.DataFrame, data: "Data", tile: "Tile", path: Path, 
     Raises InputError naming an image that cannot be read.
     """
     path.unlink(missing_ok=True)  # the processes of a killed run may still hold the old file
-    jobs = _lay_out(manifest, data, tile, path)
+    labels = Labels.open(data, [])
+    jobs = _lay_out(manifest, data, tile, path, labels)
     values = [job.row.depth * job.row.height * job.row.width * job.row.channels for job in jobs]
     processes = max(1, min(threads, len(jobs), sum(values) // _SHARE))
-    shared = Shared(data, tile, path, Labels.open(data, []), max(1, threads // processes))
+    shared = Shared(data, tile, path, labels, max(1, threads // processes))
     if tile.scaling == "dataset":
         shared = shared._replace(scaling=_measure_all(jobs, shared, processes))
     with Slices(jobs[0].row, data, 1) as first:
@@ -78,7 +79,7 @@ def scale_of(row: pd.Series, data: "Data", tile: "Tile") -> float:
     return tile.scale if tile.pixel_size is None else float(row[data.pixel_size]) / tile.pixel_size
 
 
-def _lay_out(manifest: pd.DataFrame, data: "Data", tile: "Tile", path: Path) -> list[Job]:
+def _lay_out(manifest: pd.DataFrame, data: "Data", tile: "Tile", path: Path, labels: Labels) -> list[Job]:
     """Makes the file with a place for every image."""
     jobs = []
     with h5py.File(path, "w") as file:
@@ -88,9 +89,11 @@ def _lay_out(manifest: pd.DataFrame, data: "Data", tile: "Tile", path: Path) -> 
         for _, row in manifest.iterrows():
             size = working_size(row.height, row.width, scale_of(row, data, tile))
             shape, labelled = (row.depth, *size, row.channels), row.subset == TRAIN
-            classes, depth = len(data.classes) * labelled, len(label_slices(row))
-            group = create_image(file, row.image_id, shape, (row.height, row.width), classes, label_depth=depth)
-            jobs.append(Job(row, Place.of(group["pixels"]), Place.of(group["labels"]) if labelled else None))
+            classes, names = len(data.classes) * labelled, label_slices(row)
+            valid = labels.valid is not None and labels.valid.known(row.image_id, names)
+            group = create_image(file, row.image_id, shape, (row.height, row.width), classes, len(names), valid)
+            places = (Place.of(group[name]) if name in group else None for name in ("pixels", "labels", "valid"))
+            jobs.append(Job(row, *places))
     return jobs
 
 

@@ -45,7 +45,8 @@ def build_recipe(
             for name, weight in decision["weights"].items()
             if weight > 0
         },
-        "windows": {"size": predict.window, "overlap": predict.overlap, "weights": "gaussian"},
-        "views": decision["views"], "amp": amp,
+        "windows": {"size": predict.window, "overlap": predict.overlap, "weights": predict.weights},
+        "views": predict.views if predict.store == "merged" else decision["views"],
+        **predict.model_dump(include={"merge", "sizes"}), "amp": amp,
         "decision": decision, "steps_in_order": [*STEPS, VOLUME_STEP], "notes": notes,
     }  # fmt: skip

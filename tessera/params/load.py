@@ -70,12 +70,13 @@ class Params(Section):
                     f"is none: give models.{name} keep: last or mean_of_last and no patience, or take it out of train.full"
                 )
         for name, model in self.models.items():
-            if self.predict.window % model.multiple or (model.one_size and self.predict.window != model.size):
-                takes = f"{model.size} px alone" if model.one_size else f"multiples of {model.multiple} px"
-                raise ValueError(
-                    f"predict.window = {self.predict.window}: models.{name}, decoder {model.decoder} × encoder "
-                    f"{model.encoder}, takes windows of {takes}; change predict.window, or the network"
-                )
+            for key, window in self.predict.windows.items():
+                if window % model.multiple or (model.one_size and window != model.size):
+                    takes = f"{model.size} px alone" if model.one_size else f"multiples of {model.multiple} px"
+                    raise ValueError(
+                        f"{key} = {window}: models.{name}, decoder {model.decoder} × encoder {model.encoder}, takes windows "
+                        f"of {takes}; change {key}, or the network"
+                    )
             if self.data.labels == "volume" and model.planes != ["xy"]:
                 raise ValueError(
                     f"models.{name}: planes {model.planes} need labels in depth; with data.labels volume give planes: [xy]"

@@ -8,27 +8,30 @@ import numpy as np
 
 from tessera.data.pixels import AXES, PixelStore
 from tessera.predict.predictor import Predictor
+from tessera.predict.stitching import ROWS, Maps
+from tessera.predict.sweep import Crop
 
 BLOCK = 32  # slices that are summed in memory, and the side of a chunk on disk: each plane meets each chunk once
 
-Crop = tuple[int, int, int, int]  # (y, x, height, width), working px
 
-
-def predict_slices(
+def predict_blocks(
     predictor: Predictor, store: PixelStore, image_id: str, depths: tuple[int, int], crop: Crop, scratch: Path
-) -> Iterator[dict[str, np.ndarray]]:
-    """As `Predictor.slices` for the slices `depths` (z0, z1), the mean over the model's planes.
+) -> Iterator[tuple[int, int, Maps]]:
+    """As `Predictor.blocks` for the slices `depths` (z0, z1), the mean over the model's planes: number of the slice and
+    the first row in it, from 0, and the maps.
 
     The sums of several planes lie in a temporary file at `scratch`: in memory are `BLOCK` slices of one plane.
     """
     if predictor.model.planes == ["xy"]:
-        yield from predictor.slices(store, image_id, *depths, crop)
+        for z in range(*depths):
+            for number, maps in enumerate(predictor.blocks(store, image_id, z, crop)):
+                yield z - depths[0], number * ROWS, maps
         return
     box = (depths[0], crop[0], crop[1]), (depths[1], crop[0] + crop[2], crop[1] + crop[3])
     shape = tuple(end - start for start, end in zip(*box, strict=True))
     try:
         with h5py.File(scratch, "w") as file:
-            for view in predictor.predict.views:
+            for view in predictor.predict.stored_views:
                 chunks = (1, *(min(BLOCK, side) for side in shape))
                 file.create_dataset(view, (predictor.task.channels, *shape), np.uint16, chunks=chunks)
             for plane in predictor.model.planes:
@@ -36,7 +39,8 @@ def predict_slices(
             for start in range(0, shape[0], BLOCK):
                 blocks = {view: sums[:, start : start + BLOCK] for view, sums in file.items()}
                 for z in range(min(BLOCK, shape[0] - start)):
-                    yield {view: _mean(block[:, z], len(predictor.model.planes)) for view, block in blocks.items()}
+                    mean = {view: _mean(block[:, z], len(predictor.model.planes)) for view, block in blocks.items()}
+                    yield start + z, 0, mean
     finally:
         scratch.unlink(missing_ok=True)
 

@@ -1,7 +1,8 @@
 """The probability store: uint8 round(255·p) of items (whole images, or parts of volumes) by view.
 
-`/<item>/<view>` is (C, Z, H, W) at the working scale, Z = 1 for an image; attributes of `/<item>`: image_id, z0
-(the first slice), the fields of `Plane`, scale. Attributes of the file: model, checkpoints (digests).
+`/<item>/<view>` is (C, Z, H, W) at the working scale, Z = 1 for an image; `/<item>/merged`, where views were merged
+when they were stored. Attributes of `/<item>`: image_id, z0 (the first slice), the fields of `Plane`, scale. Attributes
+of the file: model, checkpoints (digests), and how views are merged, unless as probabilities.
 """
 
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 
 from tessera.data.resampling import enlarge, source_span
 from tessera.errors import InputError
+from tessera.predict.merging import merge_maps
 
 CHUNK = 256
 
@@ -44,28 +46,34 @@ class ProbabilityStore:
             raise InputError(f"{path}: no such predictions; make them with `dvc repro`")
         self.path, self.file = path, h5py.File(path, "r")
 
-    def read(self, item: str, z: int, views: list[str], rows: tuple[int, int] | None = None) -> np.ndarray:
+    def read(
+        self, item: str, z: int, views: list[str], rows: tuple[int, int] | None = None, merge: str | None = None
+    ) -> np.ndarray:
         """The mean over views of slice z (counted in the volume): (C, rows, width) float32 in 0…255.
 
         rows (start, end) in original px of the item; all by default. A band is exactly that part of the whole, and the
-        map of a part exactly that part of its image's.
+        map of a part exactly that part of its image's. merge: the mean of probabilities or of logits; by default what
+        `predict.merge` was when the file was written.
         """
         plane = Plane(*(int(self._group(item).attrs[name]) for name in Plane._fields))
         start, end = rows or (0, plane.y1 - plane.y0)
         first, last = source_span(plane.y0 + start, plane.y0 + end, plane.height, plane.rows)
         top, left, _, _ = plane.crop
-        band = self.read_stored(item, z, views, (first - top, last - top))
+        band = self.read_stored(item, z, views, (first - top, last - top), merge)
         rows, columns = (plane.y0 + start, plane.y0 + end), (plane.x0, plane.x1)
         size, working = (plane.height, plane.width), (plane.rows, plane.columns)
         return enlarge(band, (first, left), rows, columns, size, working)
 
-    def read_stored(self, item: str, z: int, views: list[str], rows: tuple[int, int]) -> np.ndarray:
+    def read_stored(
+        self, item: str, z: int, views: list[str], rows: tuple[int, int], merge: str | None = None
+    ) -> np.ndarray:
         """As `read`, at the working resolution. rows (start, end) in working px of the item."""
         group = self._group(item)
         depth = z - int(group.attrs["z0"])
         if not 0 <= depth < group[views[0]].shape[1]:
             raise InputError(f"{self.path}: {item!r} has no slice {z}; it was made from other parts: rerun `dvc repro`")
-        return sum(group[view][:, depth, slice(*rows)].astype(np.float32) for view in views) / np.float32(len(views))
+        maps = [group[view][:, depth, slice(*rows)] for view in views]
+        return merge_maps(maps, merge or self.file.attrs.get("merge", "probabilities"))
 
     def _group(self, item: str) -> h5py.Group:
         if item not in self.file:

@@ -1,18 +1,36 @@
-"""Overlapping windows over a plane and their weighted sum."""
+"""Overlapping windows over a plane, and how much each of their pixels counts."""
 
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
 
 from tessera.data.patches import grid
 
+BESIDE = 1e-4  # of a centre's weight, that what lies beside it has: it counts where no centre does, at the border
+
+
+class Place(NamedTuple):
+    """A window's place: in the grid, and its upper left corner in px."""
+
+    row: int
+    column: int
+    y: int
+    x: int
+
 
 class Plan(NamedTuple):
-    """Windows (y, x) of one size over a plane of (height, width), padded where it is smaller than a window."""
+    """Windows of one size over a plane of (height, width), padded where it is smaller than a window."""
 
     size: tuple[int, int]
     padded: tuple[int, int]
-    places: list[tuple[int, int]]
+    starts: tuple[list[int], list[int]]  # of the rows and the columns of the grid
+
+    @property
+    def rows(self) -> Iterator[list[Place]]:
+        """The windows by rows of the grid, from top to bottom."""
+        for row, y in enumerate(self.starts[0]):
+            yield [Place(row, column, y, x) for column, x in enumerate(self.starts[1])]
 
 
 def plan_windows(height: int, width: int, window: int, overlap: float, multiple: int) -> Plan:
@@ -22,39 +40,43 @@ def plan_windows(height: int, width: int, window: int, overlap: float, multiple:
     """
     size = tuple(min(window, -(-side // multiple) * multiple) for side in (height, width))
     padded = tuple(max(side, length) for side, length in zip((height, width), size, strict=True))
-    starts = [
-        grid(side, length, max(1, round(length * (1 - overlap)))) for side, length in zip(padded, size, strict=True)
-    ]
-    return Plan(size, padded, [(y, x) for y in starts[0] for x in starts[1]])
+    starts = tuple(grid(side, length, stride_of(length, overlap)) for side, length in zip(padded, size, strict=True))
+    return Plan(size, padded, starts)
 
 
-def pad(pixels: np.ndarray, plan: Plan) -> np.ndarray:
-    """Mirrors pixels (C, H, W) at the lower and right edge to the plan's size."""
-    lack = [after - side for after, side in zip(plan.padded, pixels.shape[1:], strict=True)]
-    return np.pad(pixels, ((0, 0), (0, lack[0]), (0, lack[1])), mode="reflect") if any(lack) else pixels
+def stride_of(length: int, overlap: float) -> int:
+    """Px between the starts of two windows that overlap by the share `overlap`."""
+    return max(1, round(length * (1 - overlap)))
 
 
-def gaussian(size: tuple[int, int]) -> np.ndarray:
-    """Weights (h, w) float32 in (0, 1]: 1 at the centre, σ an eighth of the side. Source: Isensee et al. 2021, nnU-Net."""
+def gaussian(size: tuple[int, int], overlap: float) -> np.ndarray:
+    """1 at the centre, σ an eighth of the side. Source: Isensee et al. 2021, nnU-Net."""
     sides = [np.exp(-0.5 * ((np.arange(length) - (length - 1) / 2) / (length / 8)) ** 2) for length in size]
     weights = np.outer(*sides)
-    return np.maximum(weights / weights.max(), 1e-3).astype(np.float32)
+    return np.maximum(weights / weights.max(), 1e-3)
 
 
-class Stitcher:
-    """Weighted mean of window maps (C, h, w) on a plane."""
+def pyramid(size: tuple[int, int], overlap: float) -> np.ndarray:
+    """Falls in straight lines from the centre to the nearest side."""
+    sides = [1 - np.abs(np.arange(length) - (length - 1) / 2) / ((length + 1) / 2) for length in size]
+    return np.minimum.outer(*sides)
 
-    def __init__(self, plan: Plan, channels: int):
-        self.weights = gaussian(plan.size)
-        self.sum = np.zeros((channels, *plan.padded), np.float32)
-        self.total = np.zeros(plan.padded, np.float32)
 
-    def add(self, y: int, x: int, values: np.ndarray) -> None:
-        """Adds a window whose upper left corner is (y, x)."""
-        place = np.s_[y : y + values.shape[1], x : x + values.shape[2]]
-        self.sum[(slice(None), *place)] += values * self.weights
-        self.total[place] += self.weights
+def centre(size: tuple[int, int], overlap: float) -> np.ndarray:
+    """1 in the middle that neighbours leave to a window, next to nothing beside it."""
+    sides = []
+    for length in size:
+        stride = stride_of(length, overlap)
+        first = (length - stride) // 2
+        sides.append(np.where((np.arange(length) >= first) & (np.arange(length) < first + stride), 1, BESIDE))
+    return np.outer(*sides)
 
-    def mean(self, height: int, width: int) -> np.ndarray:
-        """The mean map (C, height, width) float32, without padding."""
-        return (self.sum / self.total)[:, :height, :width]
+
+WEIGHTS: dict[str, Callable[[tuple[int, int], float], np.ndarray]] = {
+    "gaussian": gaussian, "pyramid": pyramid, "centre": centre,
+}  # fmt: skip
+
+
+def build_weights(name: str, size: tuple[int, int], overlap: float) -> np.ndarray:
+    """Weights (h, w) float32 in (0, 1] of a window's pixels."""
+    return WEIGHTS[name](size, overlap).astype(np.float32)

@@ -115,6 +115,27 @@ def test_test_images_have_no_labels_and_no_patches(competition: Competition, tmp
     assert set(patches[patches.image_id == "a"].z) == {0, 1}
 
 
+@pytest.mark.parametrize("scale", [1.0, 0.5])
+def test_valid_areas_are_kept_of_the_images_that_have_one(
+    competition: Competition, tmp_path: Path, scale: float
+) -> None:
+    data = competition("masks", valid_masks="valid/{image_id}.png")
+    (Path(data.source) / "valid").mkdir()
+    sizes = build_manifest(data.model_copy(update={"valid_masks": None})).set_index("image_id")
+    inside = {}
+    for name in ("a", "b", "c", "t"):
+        inside[name] = np.zeros((sizes.height[name], sizes.width[name]), np.uint8)
+        inside[name][4:, 7:] = 9
+        cv2.imwrite(str(Path(data.source) / f"valid/{name}.png"), inside[name])
+    store, _ = _tiles(data, tmp_path / "t.h5", scale=scale)
+    for name, mask in inside.items():
+        expected = cv2.resize(mask.astype(np.float32), store.shape(name)[:0:-1], interpolation=cv2.INTER_AREA) > 0
+        np.testing.assert_array_equal(store.valid(name, 0), expected)
+    (Path(data.source) / "valid/t.png").unlink()
+    store, _ = _tiles(data, tmp_path / "t.h5", scale=scale)
+    assert (store.valid("t", 0), store.valid("a", 0).dtype) == (None, np.uint8)
+
+
 def test_patch_fractions_are_those_of_the_stored_labels(competition: Competition, tmp_path: Path) -> None:
     data = competition("masks")
     store, patches = _tiles(data, tmp_path / "t.h5", scale=0.5)

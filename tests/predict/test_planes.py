@@ -45,7 +45,7 @@ def _write(path: Path, store: PixelStore, network: nn.Module, model: Model, *box
     predict = Predict(window=32, overlap=0.25, views=["identity", "flip_h"])
     predictor = Predictor([network], model, predict, Binary(["a"]), torch.device("cpu"), nullcontext)
     items = pd.DataFrame([("i", "v", *(box or (0, SIZE[0], 0, SIZE[1], 0, SIZE[2])))], columns=["item", *BOX])
-    write_predictions(path, predictor, store, items.assign(height=SIZE[1], width=SIZE[2]), {})
+    write_predictions(path, predictor, store, items.assign(height=SIZE[1], width=SIZE[2]), {}, path.parent / path.stem)
     assert [file.name for file in path.parent.glob("*.h5*")] == ["p.h5", "tiles.h5"] or path.name != "p.h5"
     with h5py.File(path) as file:
         return np.stack([file["i"][view][0] for view in predict.views]).astype(int)

@@ -15,10 +15,10 @@ from tessera.data.stacks import Stack
 from tessera.params.model import Model
 from tessera.params.predict import Predict
 from tessera.predict.predictor import Predictor
-from tessera.predict.views import VIEWS
 from tessera.predict.write import write_predictions
 from tessera.tasks import Binary, build_task
 
+VIEWS = ("identity", "flip_h", "flip_v", "rot180")
 SIZES = {"small": (1, 20, 33), "exact": (2, 64, 32), "odd": (3, 71, 50)}
 
 
@@ -182,7 +182,7 @@ def test_predictions_written_twice_are_the_same_bytes(
     )
     for name in ("one.h5", "two.h5"):
         predictor = _predictor([Pointwise(2)], model(), views=["identity", "flip_v"])
-        write_predictions(tmp_path / name, predictor, store, items, {"model": "m", "fold": 3})
+        write_predictions(tmp_path / name, predictor, store, items, {"model": "m", "fold": 3}, tmp_path / name[:3])
     assert (tmp_path / "one.h5").read_bytes() == (tmp_path / "two.h5").read_bytes()
     with h5py.File(tmp_path / "one.h5") as file:
         assert dict(file.attrs) == {"model": "m", "fold": 3}

@@ -105,3 +105,18 @@ def test_a_missing_file_and_a_missing_item_are_named(tmp_path: Path) -> None:
     store, _ = _store(tmp_path / "p.h5", (9, 8), 1.0)
     with pytest.raises(InputError, match=r"p\.h5: holds no 'other'"):
         store.read("other", 0, ["identity"])
+
+
+def test_views_are_merged_as_asked_or_as_they_were_written(tmp_path: Path) -> None:
+    store, maps = _store(tmp_path / "p.h5", (9, 8), 1.0)
+    levels = [np.clip(maps[view][:, 0] / 255, 0.5 / 255, 254.5 / 255) for view in VIEWS]
+    logits = np.mean([np.log(level / (1 - level)) for level in levels], 0)
+    by_logits = store.read("item", 0, VIEWS, merge="logits")
+    np.testing.assert_allclose(by_logits, 255 / (1 + np.exp(-logits)), atol=0.01)
+    assert by_logits.dtype == np.float32
+    np.testing.assert_array_equal(store.read("item", 0, VIEWS), store.read("item", 0, VIEWS, merge="probabilities"))
+    np.testing.assert_array_equal(store.read("item", 0, VIEWS, (2, 5), "logits"), by_logits[:, 2:5])
+    store.file.close()
+    with h5py.File(store.path, "r+") as file:
+        file.attrs["merge"] = "logits"
+    np.testing.assert_array_equal(ProbabilityStore(store.path).read("item", 0, VIEWS), by_logits)

@@ -1,32 +1,10 @@
 import numpy as np
 import pytest
 
-from tessera.predict.windows import Plan, Stitcher, gaussian, pad, plan_windows
+from tessera.params.predict import Predict
+from tessera.predict.windows import BESIDE, WEIGHTS, build_weights, plan_windows
 
 SIZES = [(1, 1), (5, 40), (32, 32), (33, 31), (64, 96), (100, 65), (129, 70)]
-
-
-def _stitched(pixels: np.ndarray, plan: Plan) -> np.ndarray:
-    stitcher = Stitcher(plan, len(pixels))
-    padded = pad(pixels, plan)
-    for y, x in plan.places:
-        stitcher.add(y, x, padded[:, y : y + plan.size[0], x : x + plan.size[1]])
-    return stitcher.mean(*pixels.shape[1:])
-
-
-@pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("window", [32, 64, 96])
-@pytest.mark.parametrize("overlap", [0, 0.25, 0.5, 0.75])
-def test_stitching_the_tiles_gives_the_image(size: tuple[int, int], window: int, overlap: float) -> None:
-    image = np.random.default_rng(0).random((2, *size), np.float32)
-    np.testing.assert_allclose(_stitched(image, plan_windows(*size, window, overlap, 32)), image, atol=1e-6)
-
-
-@pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("overlap", [0, 0.25, 0.75])
-def test_a_constant_map_stays_constant(size: tuple[int, int], overlap: float) -> None:
-    image = np.full((1, *size), 0.3, np.float32)
-    np.testing.assert_allclose(_stitched(image, plan_windows(*size, 64, overlap, 32)), 0.3, atol=1e-6)
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -38,24 +16,35 @@ def test_windows_are_alike_inside_and_multiples(size: tuple[int, int], window: i
         assert plan.size[axis] <= window
         assert plan.size[axis] % multiple == 0
         assert size[axis] <= plan.padded[axis] < size[axis] + multiple
-    assert all(y + plan.size[0] <= plan.padded[0] and x + plan.size[1] <= plan.padded[1] for y, x in plan.places)
-    assert len(set(plan.places)) == len(plan.places)
+    places = [place for row in plan.rows for place in row]
+    assert all(
+        place.y + plan.size[0] <= plan.padded[0] and place.x + plan.size[1] <= plan.padded[1] for place in places
+    )
+    assert len({(place.y, place.x) for place in places}) == len({place[:2] for place in places}) == len(places)
 
 
 @pytest.mark.parametrize("overlap", [0, 0.25, 0.5])
 def test_neighbours_overlap_at_least_by_the_share(overlap: float) -> None:
-    ys = sorted({y for y, _ in plan_windows(301, 64, 64, overlap, 32).places})
-    assert max(np.diff(ys)) <= 64 * (1 - overlap)
+    assert max(np.diff(plan_windows(301, 64, 64, overlap, 32).starts[0])) <= 64 * (1 - overlap)
 
 
-def test_padding_mirrors_at_the_lower_and_right_edge() -> None:
-    pixels = np.arange(12, dtype=np.float32).reshape(1, 3, 4)
-    found = pad(pixels, plan_windows(3, 4, 64, 0.25, 5))
-    np.testing.assert_array_equal(found, np.pad(pixels, ((0, 0), (0, 2), (0, 1)), mode="reflect"))
+def test_params_offer_exactly_the_weights_there_are() -> None:
+    assert set(Predict.model_json_schema()["properties"]["weights"]["enum"]) == set(WEIGHTS)
 
 
+@pytest.mark.parametrize("name", WEIGHTS)
 @pytest.mark.parametrize("size", [(1, 1), (32, 64), (33, 7)])
-def test_weights_are_symmetric_positive_and_largest_in_the_middle(size: tuple[int, int]) -> None:
-    weights = gaussian(size)
-    np.testing.assert_array_equal(weights, weights[::-1, ::-1])
-    assert 0 < weights.min() <= weights.max() == weights[size[0] // 2, size[1] // 2] == 1
+def test_weights_are_symmetric_positive_and_largest_in_the_middle(name: str, size: tuple[int, int]) -> None:
+    weights = build_weights(name, size, 0.5)
+    assert weights.dtype == np.float32
+    if name != "centre" or (size[0] * size[1]) % 2 == 0:  # a stride of 16 of 33 px has no middle
+        np.testing.assert_allclose(weights, weights[::-1, ::-1])
+    assert 0 < weights.min() <= weights.max() == weights[size[0] // 2, size[1] // 2]
+
+
+def test_each_kind_of_weights_falls_as_its_name_says() -> None:
+    rows = {name: build_weights(name, (64, 64), 0.25)[32] for name in WEIGHTS}
+    assert rows["gaussian"][32 - 8] / rows["gaussian"][32] == pytest.approx(np.exp(-0.5), rel=0.1)  # σ is 8
+    assert np.diff(rows["pyramid"], 2)[2:28] == pytest.approx(0, abs=1e-6)
+    assert [int((rows["centre"] == 1).sum()), rows["centre"][7], rows["centre"][8]] == [48, np.float32(BESIDE), 1]
+    assert (build_weights("centre", (64, 64), 0) == 1).all()

@@ -33,6 +33,12 @@ class LabelFiles:
             raise InputError(f"{place}: no file matches; the image has no label")
         return found
 
+    def there(self, image_id: str, slice_name: str) -> bool:
+        """Whether an image or slice has files of this pattern."""
+        with collected([]):  # a * that matches none
+            return all(path.is_file() for path, _ in self.of(image_id, slice_name))
+        return False
+
     def misplaced(self, items: list[Item], what: str) -> list[str]:
         """A problem for each file (`what`: mask, …) that belongs to no image, slice or class, or to two of them."""
         owners: dict[Path, set[str]] = {self.source / path: set() for path in self._listing.paths}

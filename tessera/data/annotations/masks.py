@@ -62,6 +62,10 @@ class ValidMasks:
         self.files = LabelFiles(Path(data.source), self.pattern)
         self.volumes = OpenVolumes()
 
+    def known(self, image_id: str, names: tuple[str, ...]) -> bool:
+        """Whether an image has a valid area: test images need none. names: as in `LabelSlice`."""
+        return self.files.there(image_id, names[0])
+
     def bands(self, asked: LabelSlice, rows: int) -> Iterator[np.ndarray]:
         """(1, h, W) uint8 of `rows` rows, 0 outside. Raises InputError naming each file: not there, another size, …
 

@@ -1,0 +1,143 @@
+"""Windows from the top of a slice to its end, seen in one way."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import torch
+
+from tessera.data.pixels import PixelStore
+from tessera.data.resampling import Band, resample
+from tessera.predict.reading import Reader, Region
+from tessera.predict.sights import Sight
+from tessera.predict.stitching import ROWS, Maps, Stitcher
+from tessera.predict.views import turned, turned_back
+from tessera.predict.windows import Place, build_weights, plan_windows
+
+if TYPE_CHECKING:
+    from tessera.predict.predictor import Predictor
+
+BATCH = 8  # windows of a forward pass
+
+Crop = tuple[int, int, int, int]  # (y, x, height, width), working px
+
+
+class Slice(NamedTuple):
+    """What is predicted: a part of a slice, from stacks of slices."""
+
+    store: PixelStore
+    image_id: str
+    stacks: list[list[int]]  # their slices; the prediction is the mean over the stacks
+    valid: np.ndarray | None  # (H, W) of the whole plane, 0 outside the valid area
+    crop: Crop
+
+
+class Sweep:
+    """One way of looking at a slice. What its stacks and its views show is read once."""
+
+    def __init__(self, sight: Sight, place: Slice, predictor: "Predictor"):
+        predict, self.task = predictor.predict, predictor.task
+        self.sight, self.place, self.networks, self.memory = sight, place, predictor.networks, predictor.memory
+        y, x, height, width = place.crop
+        plane = place.store.shape(place.image_id)[1:]
+        top, left = max(y - sight.context, 0), max(x - sight.context, 0)
+        size = min(y + height + sight.context, plane[0]) - top, min(x + width + sight.context, plane[1]) - left
+        seen = tuple(max(1, round(side / sight.zoom)) for side in size)
+        self.region = Region(place.image_id, top, left, *size, seen)
+        self.rows, self.columns = (
+            (y - top, y - top + height),
+            (x - left, x - left + width),
+        )  # of the crop, in the region
+        self.plan = plan_windows(*seen, sight.window, predict.overlap, predictor.model.multiple)
+        self.weights = build_weights(predict.weights, self.plan.size, predict.overlap)
+        slices = sorted({number for stack in place.stacks for number in stack})
+        self.reader = Reader(place.store, self.region, slices)
+        self.picks = [[slices.index(number) for number in stack] for stack in place.stacks]
+
+    def blocks(self) -> Iterator[Maps]:
+        """By blocks of `ROWS` rows of the crop: map → (C, rows, W) in 0…255, float32. Used again for the next block."""
+        left, right = self.columns
+        if not self.region.zoomed:
+            for maps in self._seen(self.rows):
+                yield {name: values[:, :, left:right] for name, values in maps.items()}
+            return
+        names, classes = list(self.sight.shares), self.task.channels
+        bands = resample(self._seen_bands(names), self.region.seen, (self.region.height, self.region.width))
+        for rows in in_blocks(bands, *self.rows):
+            planes = rows[:, left:right].transpose(2, 0, 1)
+            yield {name: planes[k * classes : (k + 1) * classes] for k, name in enumerate(names)}
+
+    def _seen_bands(self, names: list[str]) -> Iterator[Band]:
+        """The maps beside each other, in px of the windows."""
+        height, width = self.region.seen
+        for number, maps in enumerate(self._seen((0, height))):
+            yield number * ROWS, np.concatenate([maps[name][:, :, :width] for name in names]).transpose(1, 2, 0)
+
+    def _seen(self, rows: tuple[int, int]) -> Iterator[Maps]:
+        """Blocks of these rows of the region, in px of the windows."""
+        stitcher = Stitcher(self.plan, self.weights, rows, self.task.channels, self.sight.adds, self.memory)
+        shown = [place for places in self.plan.rows for place in places if self._shows_valid(place)]
+        step = max(1, BATCH // len(self.picks))
+        for start in range(0, len(shown), step):
+            self._add(shown[start : start + step], stitcher)
+            self.place.store.forget()
+            if start + step < len(shown):
+                yield from stitcher.finished(shown[start + step].y)
+        yield from stitcher.finished(rows[1])
+
+    def _shows_valid(self, place: Place) -> bool:
+        valid = self.place.valid
+        return valid is None or bool(valid[self.region.working((place.y, place.x), self.plan.size)].any())
+
+    def _add(self, places: list[Place], stitcher: Stitcher) -> None:
+        """Predicts windows under every view and adds them."""
+        windows = self._read(places)
+        for name, view in self.sight.views.items():
+            turns = [view.turn_of(place.row, place.column) for place in places]
+            for place, values in zip(places, self._predict(windows, turns), strict=True):
+                stitcher.add(self.sight.maps[name], place, values)
+
+    def _read(self, places: list[Place]) -> torch.Tensor:
+        """The windows (B, stacks, S·C, h, w) uint8, on the device."""
+        pixels = np.stack([self.reader.window(place.y, place.x, *self.plan.size) for place in places])
+        windows = self.memory.attempt(lambda: torch.from_numpy(pixels).to(self.networks.device)).permute(0, 3, 1, 2)
+        if self.picks == [list(range(len(self.reader.slices)))]:
+            return windows[:, None]
+        slices = windows.unflatten(1, (len(self.reader.slices), -1))
+        return torch.stack([slices[:, pick].flatten(1, 2) for pick in self.picks], 1)
+
+    def _predict(self, windows: torch.Tensor, turns: list[str]) -> torch.Tensor:
+        """Probabilities (B, C, h, w) of windows, each under its turn and turned back: mean over the stacks."""
+        if len(set(turns)) == 1:
+            return self._undone(self._forward(turned(windows, turns[0])), turns[0])
+        ways = zip(windows, turns, strict=True)
+        found = self._forward(torch.stack([turned(one, turn) for one, turn in ways]))
+        return torch.cat([self._undone(one[None], turn) for one, turn in zip(found, turns, strict=True)])
+
+    def _forward(self, windows: torch.Tensor) -> torch.Tensor:
+        """(B, stacks, S·C, h, w) → (B, C, h, w)"""
+        found = [
+            self.memory.attempt(lambda part=part: self.networks(part)) for part in windows.flatten(0, 1).split(BATCH)
+        ]
+        if len(self.picks) == 1:
+            return found[0]
+        return torch.cat(found).unflatten(0, windows.shape[:2]).mean(1)
+
+    def _undone(self, values: torch.Tensor, turn: str) -> torch.Tensor:
+        order = self.task.permutation(turn)
+        values = turned_back(values, turn)
+        return values if order == sorted(order) else values[:, order]
+
+
+def in_blocks(bands: Iterator[Band], first: int, last: int) -> Iterator[np.ndarray]:
+    """The rows first…last of bands (h, W, C), by blocks of `ROWS` rows."""
+    held, count = [], 0
+    for y, rows in bands:
+        held.append(rows[max(first - y, 0) : max(last - y, 0)])
+        count += len(held[-1])
+        while count >= ROWS:
+            joined = np.concatenate(held)
+            yield joined[:ROWS]
+            held, count = [joined[ROWS:]], count - ROWS
+    if count:
+        yield np.concatenate(held)

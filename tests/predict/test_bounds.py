@@ -1,0 +1,128 @@
+"""What prediction reads, holds and leaves out."""
+
+import tracemalloc
+from collections.abc import Callable
+from contextlib import nullcontext
+
+import h5py
+import numpy as np
+import pytest
+import torch
+
+from predictions import Level, maps_of, predictor_of
+from tessera.data.pixels import PixelStore
+from tessera.params.model import Model
+from tessera.params.predict import Predict
+from tessera.predict import stitching, sweep
+from tessera.predict.predictor import Predictor
+from tessera.tasks import Binary
+
+Store = Callable[..., PixelStore]
+Build = Callable[..., Model]
+
+
+class Counting(Level):
+    """Counts the windows."""
+
+    def __init__(self):
+        super().__init__()
+        self.windows = 0
+
+    def forward(self, windows: torch.Tensor) -> torch.Tensor:
+        self.windows += len(windows)
+        return super().forward(windows)
+
+
+@pytest.mark.parametrize("zoom", [1.0, 0.5, 2.0])
+def test_windows_outside_the_valid_area_are_skipped(
+    pixel_store: Store, model: Build, monkeypatch: pytest.MonkeyPatch, zoom: float
+) -> None:
+    store = pixel_store({"a": np.random.default_rng(0).integers(0, 256, (1, 300, 280, 1), np.uint8)})
+    full, part = Counting(), Counting()
+    everywhere = maps_of(predictor_of(full, model(zoom=zoom)), store)["identity"]
+    valid = np.zeros((300, 280), np.uint8)
+    valid[200:230, 130:170] = 1
+    monkeypatch.setattr(PixelStore, "valid", lambda self, image_id, z: valid)
+    found = maps_of(predictor_of(part, model(zoom=zoom)), store)["identity"]
+    assert 0 < part.windows < full.windows / 2
+    np.testing.assert_array_equal(found[0][valid > 0], everywhere[0][valid > 0])
+    assert not found[0, :100].any()
+
+
+def test_what_several_stacks_show_is_read_once(
+    pixel_store: Store, model: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = pixel_store({"a": np.random.default_rng(0).integers(0, 256, (9, 40, 40, 1), np.uint8)})
+    store.file.close()
+    with h5py.File(store.path, "r+") as file:
+        file["a"].attrs["label_depth"] = 1
+    store, seen = PixelStore(store.path), []
+    read = PixelStore._window
+
+    def window(self: PixelStore, image_id: str, z: int, *place: int) -> np.ndarray:
+        seen.append((z, *place))
+        return read(self, image_id, z, *place)
+
+    monkeypatch.setattr(PixelStore, "_window", window)
+    maps_of(predictor_of(Level(), model(slices=5, centres=[3, 4, 5]), views=["identity", "flip_h"]), store)
+    assert len(seen) == len(set(seen)) == 7 * 4  # slices 1…7 of four windows
+
+
+@pytest.mark.parametrize("zoom", [1.0, 0.7, 2.0])
+def test_memory_does_not_grow_with_the_height(
+    pixel_store: Store, model: Build, monkeypatch: pytest.MonkeyPatch, zoom: float
+) -> None:
+    """Neither what numpy holds, nor the blocks of sums."""
+    heights, peaks, open_blocks = (1000, 4000), {}, {}
+    store = pixel_store({str(height): np.zeros((1, height, 300, 1), np.uint8) for height in heights})
+    monkeypatch.setattr(stitching, "ROWS", 64)
+    monkeypatch.setattr(sweep, "ROWS", 64)
+    allocated = stitching.Stitcher._zeros
+    for height in heights:
+        made = []
+        monkeypatch.setattr(
+            stitching.Stitcher, "_zeros", lambda self, *shape, made=made: (made.append(1), allocated(self, *shape))[1]
+        )
+        tracemalloc.start()
+        for _ in predictor_of(Level(), model(zoom=zoom), window=64).blocks(store, str(height), 0):
+            pass
+        peaks[height], open_blocks[height] = tracemalloc.get_traced_memory()[1], len(made)
+        tracemalloc.stop()
+    assert peaks[4000] < 1.2 * peaks[1000] + 2**18  # the list of windows grows
+    assert open_blocks[4000] == open_blocks[1000]
+
+
+class Full(Level):
+    """Out of memory, `times` in a row, once it has predicted `after` batches."""
+
+    def __init__(self, times: int, after: int = 1, error: type[Exception] = torch.OutOfMemoryError):
+        super().__init__()
+        self.times, self.after, self.error = times, after, error
+
+    def forward(self, windows: torch.Tensor) -> torch.Tensor:
+        self.after -= 1
+        if self.after < 0 and self.times:
+            self.times -= 1
+            raise self.error("no memory")
+        return super().forward(windows)
+
+
+def test_out_of_memory_sums_go_to_the_host_and_one_line_says_so(pixel_store: Store, model: Build) -> None:
+    store = pixel_store({"a": np.random.default_rng(0).integers(0, 256, (1, 150, 200, 1), np.uint8)})
+    expected, said = maps_of(predictor_of(Level(), model()), store), []
+
+    def predictor(network: Level, device: torch.device) -> Predictor:
+        predict = Predict(window=32, overlap=0.25, views=["identity"])
+        return Predictor([network], model(), predict, Binary(["a"]), device, nullcontext, said.append)
+
+    other = torch.device("cpu", 0)  # the CPU under a name that is not the host's
+    for _ in range(2):
+        found = maps_of(predictor(Full(1), other), store)
+        np.testing.assert_array_equal(found["identity"], expected["identity"])
+    assert said == ["out of memory on cpu:0: from here on, windows are summed in host memory"] * 2
+    with pytest.raises(torch.OutOfMemoryError):
+        maps_of(predictor(Full(2), other), store)
+    with pytest.raises(torch.OutOfMemoryError):
+        maps_of(predictor(Full(1), torch.device("cpu")), store)
+    with pytest.raises(RuntimeError, match="no memory"):
+        maps_of(predictor(Full(1, error=RuntimeError), other), store)
