@@ -19,7 +19,7 @@ def read_extra(path: Path) -> pd.DataFrame:
 def with_extra(fit: Fit, rows: pd.DataFrame, folder: Path, test: pd.DataFrame) -> Fit:
     """The training with `rows` beside its own patches, their labels read from the rounds in `folder`; itself without any.
 
-    test: the manifest of the test images. Its own patches come with weight 1, so that the draw is theirs.
+    test: the manifest of the test images. Its own patches weigh 1 unless they say otherwise.
     Raises InputError when a round is not the one that the rows were made from.
     """
     if rows.empty:
@@ -27,8 +27,8 @@ def with_extra(fit: Fit, rows: pd.DataFrame, folder: Path, test: pd.DataFrame) -
     labels, rounds, soft = {}, {}, False
     for name, digest in rows.groupby("round", sort=True).digest.first().items():
         one = read_round(folder / f"{name}.h5")
-        made = one.fits[str(fit.fold)]
-        if not made.digest.startswith(digest):
+        made = one.fits.get(str(fit.fold))
+        if made is None or not made.digest.startswith(digest):
             raise InputError(f"round {name} has changed since the stage extra read it: `dvc repro extra`")
         labels |= made.images
         rounds[name], soft = made.digest, soft or one.soft
@@ -39,7 +39,7 @@ def with_extra(fit: Fit, rows: pd.DataFrame, folder: Path, test: pd.DataFrame) -
     return fit._replace(
         store=store,
         manifest=manifest,
-        patches=pd.concat([fit.patches.assign(weight=1.0), patches], ignore_index=True),
+        patches=pd.concat([fit.patches.assign(weight=fit.patches.get("weight", 1.0)), patches], ignore_index=True),
         windows=pd.concat([fit.windows, windows], ignore_index=True),
         rounds=rounds,
     )
