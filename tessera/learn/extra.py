@@ -19,7 +19,7 @@ def read_extra(path: Path) -> pd.DataFrame:
 def with_extra(fit: Fit, rows: pd.DataFrame, folder: Path, test: pd.DataFrame) -> Fit:
     """The training with `rows` beside its own patches, their labels read from the rounds in `folder`; itself without any.
 
-    test: the manifest of the test images. Its own patches weigh 1 unless they say otherwise.
+    test: the manifest of the test images. Its own patches come with weight 1, so that the draw is theirs.
     Raises InputError when a round is not the one that the rows were made from.
     """
     if rows.empty:
@@ -39,7 +39,7 @@ def with_extra(fit: Fit, rows: pd.DataFrame, folder: Path, test: pd.DataFrame) -
     return fit._replace(
         store=store,
         manifest=manifest,
-        patches=pd.concat([fit.patches.assign(weight=fit.patches.get("weight", 1.0)), patches], ignore_index=True),
+        patches=pd.concat([fit.patches.assign(weight=1.0), patches], ignore_index=True),
         windows=pd.concat([fit.windows, windows], ignore_index=True),
         rounds=rounds,
     )
