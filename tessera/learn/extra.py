@@ -28,8 +28,8 @@ def with_extra(fit: Fit, rows: pd.DataFrame, folder: Path, test: pd.DataFrame) -
     labels, rounds, soft = {}, {}, False
     for name, digest in rows.groupby("round", sort=True).digest.first().items():
         one = read_round(folder / f"{name}.h5")
-        made = one.fits[str(fit.fold)]
-        if not made.digest.startswith(digest):
+        made = one.fits.get(str(fit.fold))
+        if made is None or not made.digest.startswith(digest):
             raise InputError(f"round {name} has changed since the stage extra read it: `dvc repro extra`")
         labels |= made.images
         rounds[name], soft = made.digest, soft or one.soft
