@@ -13,7 +13,6 @@ from tessera.data.parts import place_patches, read_folds
 from tessera.deliver.plots import gallery
 from tessera.deliver.report import build_page, summarize_strata
 from tessera.params.load import load_params
-from tessera.tasks import build_task
 
 
 def main() -> None:
@@ -24,8 +23,7 @@ def main() -> None:
     histories = {model: {fold: pd.read_csv(paths.history(model, fold)) for fold in run} for model in models}
     manifest, parts = read_manifest(paths.MANIFEST, "train"), read_folds(paths.FOLDS)
 
-    task = build_task(params.data.task, params.data.classes)
-    evidence = oof_evidence(models, run, params.predict.views, task)
+    evidence = oof_evidence(models, run, params.predict.views, params.data)
     patches = place_patches(pd.read_parquet(paths.PATCHES), params.tile.size, evidence.pixels, manifest)
     strata = summarize_strata(parts[parts.fold.isin(run)], manifest, patches)
     title = f"{Path(params.data.source).name}: {', '.join(params.data.classes)}"

@@ -7,7 +7,6 @@ from stages.command import command
 from stages.evidence import oof_evidence
 from tessera import paths
 from tessera.data.manifest import read_manifest
-from tessera.data.pixels import PixelStore
 from tessera.decide.decision import Decision, held_out_decisions
 from tessera.decide.evidence import Evidence, test_rows
 from tessera.deliver.dialects.build import build_dialect
@@ -17,17 +16,16 @@ from tessera.errors import raise_problems
 from tessera.labels import read_csv
 from tessera.metrics.build import build_score
 from tessera.params.load import load_params
-from tessera.tasks import build_task
 
 
 def main() -> None:
     params = load_params()
     recipe, scores = (json.loads(path.read_text()) for path in (paths.RECIPE, paths.SCORES))
     score, dialect = build_score(params.score), build_dialect(params.submit.dialect, params.data.classes)
-    manifest, task = read_manifest(paths.MANIFEST), build_task(params.data.task, params.data.classes)
+    manifest = read_manifest(paths.MANIFEST)
     decision = Decision(**recipe["decision"])
 
-    oof = oof_evidence(params.tune.ensemble, params.fold.run, params.predict.views, task)
+    oof = oof_evidence(params.tune.ensemble, params.fold.run, params.predict.views, params.data)
     said = scores["ensemble"]
     with paths.scratch_file("oof.csv") as path:
         check_score(path, dialect, oof, dict.fromkeys(oof.rows.row_id, decision), score, said["optimistic"])
@@ -37,9 +35,9 @@ def main() -> None:
     for line in paths.undeclared("predictions/*.h5", [paths.predictions(model) for model in params.train.models]):
         print(line)
     template = read_csv(paths.SAMPLE_SUBMISSION)
-    rows = rows_asked_for(test_rows(manifest[manifest.subset == "test"]), template, params.data)
+    rows = rows_asked_for(test_rows(manifest[manifest.subset == "test"], params.data.pixel_size), template, params.data)
     stores = {model: {-1: paths.predictions(model)} for model in decision.models}
-    test = Evidence(rows, stores, params.predict.views, PixelStore(paths.TILES), task)
+    test = Evidence(rows, stores, decision.views, oof.pixels, oof.task)
     shapes = shapes_of(rows)
     with paths.writing(paths.SUBMISSION) as path:
         dialect.write(path, list(template.columns), masks(test, dict.fromkeys(rows.row_id, decision)))

@@ -1,4 +1,4 @@
-"""tune: decides weights, thresholds and the minimum area on OOF only, and scores them honestly."""
+"""tune: decides weights, levels and post-processing on OOF only, and scores them honestly."""
 
 import json
 
@@ -15,22 +15,21 @@ from tessera.decide.search import Search, simplex
 from tessera.decide.thresholds import offer_strata, score_curves
 from tessera.metrics.build import build_score
 from tessera.params.load import load_params
-from tessera.tasks import build_task
 
 
 def main() -> None:
     params = load_params()
     tune, score = params.tune, build_score(params.score)
-    manifest, task = read_manifest(paths.MANIFEST), build_task(params.data.task, params.data.classes)
+    manifest = read_manifest(paths.MANIFEST)
     declared = [paths.oof(model, fold) for model in params.train.models for fold in params.fold.run]
     notes = paths.undeclared("oof/*/fold_*.h5", declared)
-    evidence = oof_evidence(tune.ensemble, params.fold.run, params.predict.views, task)
-    rows, asked = evidence.rows, test_rows(manifest[manifest.subset == "test"])
-    per_stratum, refusal = offer_strata(tune.thresholds, rows, asked)
+    evidence = oof_evidence(tune.ensemble, params.fold.run, params.predict.views, params.data)
+    rows, asked = evidence.rows, test_rows(manifest[manifest.subset == "test"], params.data.pixel_size)
+    by, refusal = offer_strata(tune.thresholds, rows, asked)
     full = unmeasured([name for name in tune.ensemble if name in params.train.full], params.train.full_use)
 
     weights = simplex(len(tune.ensemble), tune.step)
-    search = Search(evidence, weights, per_stratum, tune.min_area, score)
+    search = Search(evidence, weights, by, tune.steps.candidates, score)
     ensemble = evaluate(search, None, tune.bootstrap, tune.seed)
     models = {}
     for number, name in enumerate(tune.ensemble):

@@ -124,17 +124,23 @@ def model() -> Callable[..., Model]:
 
 
 class MemoryEvidence(Evidence):
-    """`Evidence` over arrays: maps model → (rows, C, H, W) uint8, labels (rows, H, W) of 0, 1 and 255."""
+    """`Evidence` over arrays: maps model → (rows, C, H, W) uint8, or view → such; labels (rows, H, W) of 0, 1 and 255."""
 
     def __init__(self, maps: dict[str, np.ndarray], labels: np.ndarray, **columns: object):
         names = [f"r{row}" for row in range(len(labels))]
-        given = {"row_id": names, "item": names, "fold": 0, "group": names, "stratum": ""} | columns
-        self.rows = pd.DataFrame(given, index=range(len(labels)))
-        self.models, self._maps, self._labels = list(maps), maps, labels
+        given = {"row_id": names, "item": names, "z": 0, "fold": 0, "group": names, "stratum": "", "domain": ""}
+        self.rows = pd.DataFrame(given | {"pixel_size": 1.0} | columns, index=range(len(labels)))
+        by_view = {model: one if isinstance(one, dict) else {"identity": one} for model, one in maps.items()}
+        self.models, self.views, self._maps, self._labels = (
+            list(maps),
+            list(next(iter(by_view.values()))),
+            by_view,
+            labels,
+        )
         self.task = Binary(["a"])
 
-    def maps(self, row: int, models: list[str]) -> np.ndarray:
-        return np.stack([self._maps[model][row] for model in models]).astype(np.float32)
+    def maps(self, row: int, models: list[str], views: list[str]) -> np.ndarray:
+        return np.stack([np.mean([self._maps[model][view][row] for view in views], 0, np.float32) for model in models])
 
     def truth(self, row: int) -> tuple[np.ndarray, np.ndarray]:
         return self.task.encode_target(self._labels[row])

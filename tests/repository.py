@@ -27,7 +27,7 @@ def toy_params() -> dict:
     params["data"]["source"] = SOURCE
     params["fold"] |= {"count": 2, "run": [0, 1]}
     params["predict"] |= {"window": 128, "views": ["identity", "flip_h"]}
-    params["tune"] |= {"min_area": [0, 8], "step": 0.5, "bootstrap": 100}
+    params["tune"] |= {"steps": {"min_area": [8]}, "step": 0.5, "bootstrap": 100}
     toy = params["models"].pop("unet_2d") | {"size": 64, "epochs": 2, "patches": 8, "batch": 4}
     params["models"] = {"flat": toy, "deep": toy | {"slices": 3}}
     params["train"]["models"] = params["tune"]["ensemble"] = ["flat", "deep"]

@@ -22,7 +22,7 @@ def test_dvc_repeats_nothing_that_did_not_change(tmp_path):
     assert ran >= {"ingest", "tile", "fold", "train@flat-0", "oof@deep-0", "predict@deep", *AFTER}
     assert home.repro() == set(), "a second run runs nothing"
 
-    home.params["tune"]["thresholds"] = "global"
+    home.params["tune"]["thresholds"] = "per_class"
     home.write_params()
     assert home.repro() == AFTER, "a threshold rule"
 

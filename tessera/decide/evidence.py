@@ -1,5 +1,6 @@
 """What decisions are made on: rows (images or slices) with their models' probabilities and, for OOF, their truth."""
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -8,11 +9,14 @@ import pandas as pd
 from tessera.data.manifest import row_ids
 from tessera.data.parts import plane_of, with_manifest
 from tessera.data.pixels import PixelStore
-from tessera.decide.decision import Decision
+from tessera.decide.decision import EVERYWHERE, Decision
 from tessera.predict.store import ProbabilityStore
 from tessera.tasks import Binary
 
-ROWS = ["row_id", "item", "image_id", "z", "fold", "group", "stratum", "y0", "y1", "x0", "x1"]  # bounds: original px
+ROWS = [
+    "row_id", "item", "image_id", "z", "fold", "group", "stratum", "domain", "pixel_size", "y0", "y1", "x0", "x1",
+]  # fmt: skip
+# pixel_size: µm, 1 where it is not known; bounds: original px
 KEPT = 2**29  # bytes of maps that stay in memory; rows beyond it are read again each time
 
 
@@ -28,29 +32,38 @@ class Evidence:
     ):
         self.rows, self.views, self.pixels, self.task = rows, views, pixels, task
         self.models = list(stores)
-        self._kept: dict[tuple[int, str], np.ndarray] = {}
+        self._kept: dict[tuple, np.ndarray] = {}
         self._kept_bytes = 0
         self.stores = {
             model: {fold: ProbabilityStore(path) for fold, path in paths.items()} for model, paths in stores.items()
         }
 
-    def maps(self, row: int, models: list[str]) -> np.ndarray:
-        """Probabilities (len(models), C, H, W) float32 in 0…255 at the original resolution, mean over views."""
-        return np.stack([self._map(row, model) for model in models])
+    def maps(self, row: int, models: list[str], views: list[str]) -> np.ndarray:
+        """Probabilities (len(models), C, H, W) float32 in 0…255 at the original resolution, mean over the views."""
+        return np.stack([self._map(row, model, tuple(views)) for model in models])
 
-    def _map(self, row: int, model: str) -> np.ndarray:
-        if (row, model) in self._kept:
-            return self._kept[row, model]
+    def _map(self, row: int, model: str, views: tuple[str, ...]) -> np.ndarray:
+        if (row, model, views) in self._kept:
+            return self._kept[row, model, views]
         item, z, fold = self.rows.loc[row, ["item", "z", "fold"]]
-        values = self.stores[model][fold].read(item, z, self.views)
+        values = self.stores[model][fold].read(item, z, list(views))
         if self._kept_bytes + values.nbytes <= KEPT:
-            self._kept[row, model] = values
+            self._kept[row, model, views] = values
             self._kept_bytes += values.nbytes
         return values
 
-    def mask(self, row: int, decision: Decision) -> np.ndarray:
-        """The mask (C, H, W) bool of a row under a decision, at the original resolution."""
-        return decision.mask(self.maps(row, decision.models), self.rows.stratum[row])
+    def masks(self, decision: Decision, rows: Iterable[int] | None = None) -> Iterator[tuple[int, np.ndarray]]:
+        """(row, mask (C, H, W) bool) of all rows, or of those given, under a decision, at the original resolution."""
+        for row in self.rows.index if rows is None else rows:
+            name = self.rows[decision.by][row] if decision.by else EVERYWHERE
+            yield row, decision.mask(self.maps(row, decision.models, decision.views), name, self.spacing(row)[1:])
+
+    def spacing(self, row: int) -> tuple[float, float, float]:
+        """µm between px of the original, along z, y and x; 1 where `data.pixel_size` is not given.
+
+        Nothing says how far apart slices are: they are taken to be as far as px.
+        """
+        return (float(self.rows.pixel_size[row]),) * 3
 
     def truth(self, row: int) -> tuple[np.ndarray, np.ndarray]:
         """Target and valid of a row, each (C, H, W) bool, at the original resolution."""
@@ -58,29 +71,35 @@ class Evidence:
         return self.task.encode_target(self.pixels.read_truth(image_id, z)[y0:y1, x0:x1])
 
 
-def oof_rows(parts: pd.DataFrame, manifest: pd.DataFrame, folds: list[int]) -> pd.DataFrame:
+def oof_rows(parts: pd.DataFrame, manifest: pd.DataFrame, folds: list[int], pixel_size: str | None) -> pd.DataFrame:
     """The rows of all parts of the folds. A part stands for its own group where an image holds several.
 
-    A row of a part of the plane is named `<row>@y0-50x0-99`.
+    A row of a part of the plane is named `<row>@y0-50x0-99`. pixel_size: the manifest's column of it.
     """
-    rows = []
+    rows, sizes = [], _pixel_sizes(manifest, pixel_size)
     for part in with_manifest(parts[parts.fold.isin(folds)], manifest).itertuples():
         group = part.group if part.part_id == part.image_id else part.part_id
         bounds = (part.y0, part.y1, part.x0, part.x1)
         cut = "" if bounds == (0, part.height, 0, part.width) else f"@{plane_of(part)}"
         names = row_ids(part)[part.z0 : part.z1]
+        about = (part.fold, group, part.stratum, part.domain, sizes[part.image_id], *bounds)
+        rows += [(name + cut, part.part_id, part.image_id, z, *about) for z, name in enumerate(names, part.z0)]
+    return pd.DataFrame(rows, columns=ROWS)
+
+
+def test_rows(manifest: pd.DataFrame, pixel_size: str | None) -> pd.DataFrame:
+    """The rows of the test images, fold −1. pixel_size: the manifest's column of it."""
+    rows, sizes = [], _pixel_sizes(manifest, pixel_size)
+    for image in manifest.itertuples():
+        about = (-1, image.group, image.stratum, image.domain, sizes[image.image_id])
         rows += [
-            (name + cut, part.part_id, part.image_id, z, part.fold, group, part.stratum, *bounds)
-            for z, name in enumerate(names, part.z0)
+            (name, image.image_id, image.image_id, z, *about, 0, image.height, 0, image.width)
+            for z, name in enumerate(row_ids(image))
         ]
     return pd.DataFrame(rows, columns=ROWS)
 
 
-def test_rows(manifest: pd.DataFrame) -> pd.DataFrame:
-    """The rows of the test images, fold −1."""
-    rows = [
-        (name, image.image_id, image.image_id, z, -1, image.group, image.stratum, 0, image.height, 0, image.width)
-        for image in manifest.itertuples()
-        for z, name in enumerate(row_ids(image))
-    ]
-    return pd.DataFrame(rows, columns=ROWS)
+def _pixel_sizes(manifest: pd.DataFrame, column: str | None) -> dict[str, float]:
+    """µm per px by image; 1 where no column says it."""
+    sizes = [1.0] * len(manifest) if column is None else map(float, manifest[column])
+    return dict(zip(manifest.image_id, sizes, strict=True))

@@ -1,4 +1,4 @@
-"""Searches weights, thresholds and the minimum area that score best on a set of rows."""
+"""Searches weights, levels and steps that score best on a set of rows."""
 
 import itertools
 import math
@@ -7,9 +7,11 @@ from dataclasses import replace
 import numpy as np
 from tqdm import tqdm
 
-from tessera.decide.decision import EVERYWHERE, Decision, blend, count_areas
+from tessera.decide.blending import blend
+from tessera.decide.decision import EVERYWHERE, Decision
 from tessera.decide.evidence import Evidence
 from tessera.decide.histograms import counts_by_threshold, histogram
+from tessera.decide.steps.min_area import count_areas
 from tessera.errors import InputError
 from tessera.metrics.counts import FScore, count
 
@@ -56,16 +58,18 @@ def _middle_of_best(curve: np.ndarray) -> int:
 class Search:
     """Decides on subsets of the rows of `evidence`; reads all pixels once, when it is made."""
 
-    def __init__(self, evidence: Evidence, weights: np.ndarray, per_stratum: bool, areas: list[int], score: FScore):
-        self.evidence, self.weights, self.areas, self.score = evidence, weights, sorted(areas), score
-        self.strata = evidence.rows.stratum.to_numpy() if per_stratum else np.full(len(evidence.rows), EVERYWHERE)
+    def __init__(self, evidence: Evidence, weights: np.ndarray, by: str, steps: dict[str, list], score: FScore):
+        self.evidence, self.weights, self.by, self.score = evidence, weights, by, score
+        self.areas = [0, *sorted(steps.get("min_area", []))]  # 0: off
+        self.strata = evidence.rows[by].to_numpy() if by else np.full(len(evidence.rows), EVERYWHERE)
         self.histograms = self._histograms()  # (weights, rows, C, 2, 256)
 
     def _histograms(self) -> np.ndarray:
         rows, channels = len(self.evidence.rows), self.evidence.task.channels
         found = np.empty((len(self.weights), rows, channels, 2, 256), np.uint32)
         for row in tqdm(self.evidence.rows.index, desc="histograms", unit="row", disable=None):
-            maps, truth = self.evidence.maps(row, self.evidence.models), self.evidence.truth(row)
+            maps = self.evidence.maps(row, self.evidence.models, self.evidence.views)
+            truth = self.evidence.truth(row)
             for w, weights in enumerate(self.weights):
                 found[w, row] = histogram(blend(maps, list(weights)), *truth)
         return found
@@ -94,7 +98,8 @@ class Search:
         if EVERYWHERE not in by_stratum:  # for a stratum that these rows have not
             common = self._thresholds(w, rows, [EVERYWHERE])[2]
             by_stratum[EVERYWHERE] = [int(t) + 1 for t in common[0]]
-        return Decision(dict(zip(self.evidence.models, map(float, self.weights[w]), strict=True)), by_stratum, 0)
+        weights = dict(zip(self.evidence.models, map(float, self.weights[w]), strict=True))
+        return Decision(weights, self.evidence.views, "probabilities", "threshold", self.by, by_stratum, {})
 
     def _thresholds(self, w: int, rows: np.ndarray, strata: list[str]) -> tuple[float, int, np.ndarray]:
         """(score, w, threshold indices (S, C)) of the weights numbered w."""
@@ -110,15 +115,22 @@ class Search:
         """The decision with the minimum area that scores best, the smallest of equals, and its score."""
         counts = np.stack(
             [
-                count_areas(self.evidence.mask(row, decision), *self.evidence.truth(row), self.areas)
-                for row in tqdm(rows, desc="minimum area", unit="row", leave=False, disable=None)
+                count_areas(mask, *self.evidence.truth(row), self.areas)
+                for row, mask in tqdm(
+                    self.evidence.masks(decision, rows),
+                    "minimum area",
+                    len(rows),
+                    unit="row",
+                    leave=False,
+                    disable=None,
+                )
             ],
             1,
         )
         scores = [self.score.of(of_area) for of_area in counts]
         best = int(np.argmax(scores))
-        return scores[best], replace(decision, min_area=self.areas[best])
+        return scores[best], replace(decision, steps={"min_area": self.areas[best]} if best else {})
 
     def count(self, decision: Decision, rows: np.ndarray) -> np.ndarray:
         """Counts (len(rows), C, 3) of rows under a decision."""
-        return np.stack([count(self.evidence.mask(row, decision), *self.evidence.truth(row)) for row in rows])
+        return np.stack([count(mask, *self.evidence.truth(row)) for row, mask in self.evidence.masks(decision, rows)])

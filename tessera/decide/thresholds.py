@@ -7,21 +7,24 @@ from tessera.decide.decision import EVERYWHERE
 from tessera.decide.histograms import counts_by_threshold
 from tessera.decide.search import Search
 
+COLUMNS = {"per_stratum": "stratum", "per_domain": "domain"}  # of the rows, whose values have levels of their own
 
-def offer_strata(wanted: str, oof: pd.DataFrame, test: pd.DataFrame) -> tuple[bool, list[str]]:
-    """Whether thresholds may differ by stratum, and what to tell the person if they wanted that in vain.
 
-    Every test row needs a stratum, one that OOF has as well: others could get no threshold.
+def offer_strata(wanted: str, oof: pd.DataFrame, test: pd.DataFrame) -> tuple[str, list[str]]:
+    """The column ("" for none) by whose values levels may differ, and what to tell the person if they wanted one in vain.
+
+    Every test row needs a value, one that OOF has as well: others could get no level.
     """
-    if wanted != "per_stratum":
-        return False, []
-    lacking = test[~test.stratum.isin(set(oof.stratum) - {""})]
+    by = COLUMNS.get(wanted, "")
+    if not by:
+        return "", []
+    lacking = test[~test[by].isin(set(oof[by]) - {""})]
     if len(lacking):
-        return False, [
-            f"thresholds per stratum are not offered: {len(lacking)} of {len(test)} test rows have no known stratum "
+        return "", [
+            f"thresholds per {by} are not offered: {len(lacking)} of {len(test)} test rows have no known {by} "
             f"(the first is {lacking.row_id.iloc[0]}); one threshold is used for all"
         ]
-    return True, []
+    return by, []
 
 
 def score_curves(search: Search, decision: dict) -> dict[str, list[list[float]]]:

@@ -74,7 +74,7 @@ def threshold_curves(curves: dict[str, list[list[float]]], decision: Decision, c
     """The score at every threshold 1…255, a line a class; what was chosen is marked.
 
     Where there are strata, a panel a class, with a line a stratum and one for all rows. curves: stratum or "*" → (C, 255)
-    scores. A hollow mark is a threshold that no stratum of these rows uses.
+    scores. A hollow mark is a threshold that no stratum of these rows uses; other cuts than by threshold have no marks.
     """
     strata = [name for name in curves if name != EVERYWHERE]
     numbers = range(len(classes))
@@ -89,16 +89,21 @@ def threshold_curves(curves: dict[str, list[list[float]]], decision: Decision, c
                 all_rows = name == EVERYWHERE and not by_class
                 label = classes[c] if by_class else "all rows" if all_rows else name
                 line = {"color": "#202124", "linestyle": "-"} if all_rows else _line(number if by_class else number - 1)
-                used = name in decision.thresholds and (name != EVERYWHERE or len(decision.thresholds) == 1)
-                _threshold_curve(axes, curves[name][c], decision.thresholds_of(name)[c], label, used, line)
+                used = name in decision.levels and (name != EVERYWHERE or len(decision.levels) == 1)
+                chosen = decision.levels_of(name)[c] if decision.cut == "threshold" else None
+                _threshold_curve(axes, curves[name][c], chosen, label, used, line)
             axes.set(ylabel="score", xlim=(0, 256), xticks=[1, 32, 64, 96, 128, 160, 192, 224, 255])
             _legend(axes, len(lines), title=classes[c] if strata and len(classes) > 1 else None)
         axes.set(xlabel="threshold (of 255)")
         return _svg(figure)
 
 
-def _threshold_curve(axes: Axes, curve: list[float], chosen: int, label: str, used: bool, line: dict[str, str]) -> None:
-    axes.plot(np.arange(1, 256), curve, label=f"{label}: {chosen}", **line)
+def _threshold_curve(
+    axes: Axes, curve: list[float], chosen: int | None, label: str, used: bool, line: dict[str, str]
+) -> None:
+    axes.plot(np.arange(1, 256), curve, label=label if chosen is None else f"{label}: {chosen}", **line)
+    if chosen is None:
+        return
     face = line["color"] if used else "white"
     axes.plot(chosen, curve[chosen - 1], "o", markersize=8, color=line["color"], markerfacecolor=face, zorder=3)
 
@@ -112,17 +117,12 @@ def gallery(evidence: Evidence, scores: dict) -> tuple[list[Row], list[Row]]:
     said = scores["ensemble"]
     if scores["rows"]["row_id"] != evidence.rows.row_id.tolist():
         raise InputError("submissions/scores.json is of other rows than folds/folds.csv: rerun `dvc repro tune`")
-    decisions = dict.fromkeys(evidence.rows.row_id, Decision(**said["decision"]))
-    decisions |= held_out_decisions(said)
+    final = Decision(**said["decision"])
+    decisions = dict.fromkeys(evidence.rows.row_id, final) | held_out_decisions(said)
     if "counts" in said:
         counts = np.array(said["counts"])
     else:
-        counts = np.stack(
-            [
-                count(evidence.mask(row, decisions[row_id]), *evidence.truth(row))
-                for row, row_id in evidence.rows.row_id.items()
-            ]
-        )
+        counts = np.stack([count(mask, *evidence.truth(row)) for row, mask in evidence.masks(final)])
     seen = counts.sum(2) > 0  # (rows, C): truth or prediction
     by_row = (f_score(counts, 0) * seen).sum(1) / np.maximum(seen.sum(1), 1)
     order = np.argsort(np.where(seen.any(1), by_row, np.inf), kind="stable")[: seen.any(1).sum()]
@@ -145,7 +145,8 @@ def _shown(evidence: Evidence, decisions: dict[str, Decision], row: int, score: 
     z = evidence.pixels.depth(about.image_id).slice_of(about.z)
     image = evidence.pixels.read_window(about.image_id, z, y, x, height, width)
     truth, valid = evidence.truth(row)
-    address = picture(image, truth, evidence.mask(row, decisions[about.row_id]), valid)
+    ((_, mask),) = evidence.masks(decisions[about.row_id], [row])
+    address = picture(image, truth, mask, valid)
     return Row(about.row_id, about.group, about.stratum, float(score), address)
 
 

@@ -9,6 +9,7 @@ import pandas as pd
 from tessera.data.parts import summarize
 from tessera.decide.decision import EVERYWHERE, Decision
 from tessera.deliver import plots
+from tessera.deliver.scoreboard import say_levels
 
 NONE = "–"  # what is not known; never 0
 
@@ -56,16 +57,26 @@ def decided(said: dict) -> list[tuple[str, str, str]]:
         (f"weight of {model}", f"{weight:g}", _spread(f"{one['weights'][model]:g}" for one in others))
         for model, weight in decision["weights"].items()
     ]
-    own = [name for name in decision["thresholds"] if name != EVERYWHERE]
-    for name, chosen in decision["thresholds"].items():
-        what = f"threshold, {name}" if name != EVERYWHERE else "threshold, other strata" if own else "threshold"
-        seen = (_thresholds(one["thresholds"].get(name, one["thresholds"][EVERYWHERE])) for one in others)
-        lines.append((what, f"{_thresholds(chosen)} of 255", _spread(seen)))
-    return [*lines, ("minimum area", f"{decision['min_area']} px", _spread(str(one["min_area"]) for one in others))]
+    lines += [
+        (what, say(decision), _spread(map(say, others)))
+        for what, say in (("views", lambda one: " + ".join(one["views"])), ("blend", lambda one: one["blend"]))
+    ]
+    levels, cut, column = decision["levels"], decision["cut"], decision["by"]
+    for name, chosen in levels.items():
+        other = f"{cut}, other {column} values" if len(levels) > 1 else cut
+        seen = (say_levels(one["levels"].get(name, one["levels"][EVERYWHERE])) for one in others)
+        lines.append((other if name == EVERYWHERE else f"{cut}, {name}", say_levels(chosen), _spread(seen)))
+    steps = {name: None for one in (decision, *others) for name in one["steps"]}
+    lines += [(name, _step(decision, name), _spread(_step(one, name) for one in others)) for name in steps]
+    return lines
+
+
+def _step(decision: dict, name: str) -> str:
+    return str(decision["steps"].get(name, "off"))
 
 
 def model_rows(scores: dict, records: dict[str, dict[int, dict]]) -> list[dict]:
-    """A row a model and the ensemble: scores, thresholds, and what the run records say of cost."""
+    """A row a model and the ensemble: scores, levels, and what the run records say of cost."""
     said = [*scores["models"].items(), ("ensemble", scores["ensemble"])]
     known = [
         value for _, one in said for value in (one["optimistic"], one["crossfitted"], *(one.get("interval") or ()))
@@ -75,11 +86,11 @@ def model_rows(scores: dict, records: dict[str, dict[int, dict]]) -> list[dict]:
     for name, one in said:
         weights = scores["ensemble"]["decision"]["weights"]
         members = [name] if name in scores["models"] else [model for model, weight in weights.items() if weight > 0]
-        thresholds = {key or NONE: _thresholds(value) for key, value in one["decision"]["thresholds"].items()}
-        if len(thresholds) > 1:
-            del thresholds[EVERYWHERE]  # of strata that these rows have not
+        levels = {key or NONE: say_levels(value) for key, value in one["decision"]["levels"].items()}
+        if len(levels) > 1:
+            del levels[EVERYWHERE]  # of strata that these rows have not
         rows.append(
-            {"name": name, "thresholds": thresholds, "bar": _bar(one, low, high)}
+            {"name": name, "levels": levels, "bar": _bar(one, low, high)}
             | {key: one.get(key) for key in ("optimistic", "crossfitted", "interval", "reason")}
             | _cost([records[model] for model in members])
         )
@@ -155,10 +166,6 @@ def _metric(score: dict) -> str:
 def _spread(chosen: Iterable[str]) -> str:
     """The different values, in the order of first choice."""
     return ", ".join(dict.fromkeys(chosen))
-
-
-def _thresholds(values: list[int]) -> str:
-    return "/".join(map(str, values))
 
 
 def _commit(commit: str | None) -> str:

@@ -11,17 +11,14 @@ from tessera.metrics.counts import FScore, count
 
 def table(scores: dict) -> str:
     """A line a model and the ensemble: optimistic and cross-fitted score, interval, what was chosen."""
-    lines = [
-        f"{scores['score']['name']:<24}{'optimistic':>11}{'cross-fitted':>14}{'95 % interval':>18}   thresholds, min area"
-    ]
+    lines = [f"{scores['score']['name']:<24}{'optimistic':>11}{'cross-fitted':>14}{'95 % interval':>18}   decision"]
     for name, said in [*scores["models"].items(), ("ensemble", scores["ensemble"])]:
         low_high = "–" if not said.get("interval") else "{:.4f}…{:.4f}".format(*said["interval"])
         honest = "–" if said["crossfitted"] is None else f"{said['crossfitted']:.4f}"
         decision = said["decision"]
-        chosen = ", ".join(f"{key} {'/'.join(map(str, value))}" for key, value in decision["thresholds"].items())
-        lines.append(
-            f"{name:<24}{said['optimistic']:>11.4f}{honest:>14}{low_high:>18}   {chosen} of 255, {decision['min_area']} px"
-        )
+        chosen = ", ".join(f"{key} {say_levels(value)}" for key, value in decision["levels"].items())
+        chosen = "; ".join([f"{decision['cut']} {chosen}", *say_steps(decision["steps"])])
+        lines.append(f"{name:<24}{said['optimistic']:>11.4f}{honest:>14}{low_high:>18}   {chosen}")
     if scores["ensemble"]["crossfitted"] is None:
         lines.append(f"cross-fitted: – ({scores['ensemble']['reason']})")
     if scores["selected_on_validation"]:
@@ -29,6 +26,20 @@ def table(scores: dict) -> str:
             f"keep: best chose the epoch of {', '.join(scores['selected_on_validation'])} on these folds; the interval does not cover that choice"
         )
     return "\n".join(lines + scores["notes"])
+
+
+def say_levels(levels: list) -> str:
+    """A cut's levels, those of classes apart by "/", the numbers of one level by "…"."""
+    return "/".join("…".join(map(_say, level if isinstance(level, list | tuple) else [level])) for level in levels)
+
+
+def say_steps(steps: dict[str, object]) -> list[str]:
+    """The post-processing that is on, such as "min_area 16"."""
+    return [f"{name} {_say(value)}" for name, value in steps.items()]
+
+
+def _say(number: float) -> str:
+    return f"{number:.4g}" if isinstance(number, float) else str(number)
 
 
 def solution_score(

@@ -7,6 +7,7 @@ from tessera.params.augment import colours_in
 if TYPE_CHECKING:
     from tessera.params.data import Data
     from tessera.params.model import Model
+    from tessera.params.tune import Tune
 
 
 def check_agreement(name: str, model: "Model", data: "Data") -> None:
@@ -22,3 +23,16 @@ def check_agreement(name: str, model: "Model", data: "Data") -> None:
         raise ValueError(f"models.{name}.balance stratum needs data.stratum: the meta column that names strata")
     if model.balance == "group" and not data.group and "{group}" not in data.train_images:
         raise ValueError(f"models.{name}.balance group needs data.group, or {{group}} in data.train_images")
+
+
+def check_steps(tune: "Tune", data: "Data") -> None:
+    """Raises ValueError for a step of `tune` that `data` has no use for."""
+    if tune.steps.min_area_um2 and not data.pixel_size:
+        raise ValueError(
+            "tune.steps.min_area_um2 needs data.pixel_size: the meta column with each image's own µm per pixel; "
+            "without one give tune.steps.min_area, in px"
+        )
+    if tune.steps.min_volume and data.labels == "volume":
+        raise ValueError(
+            "tune.steps.min_volume needs masks in depth; with data.labels volume there is one for all: give min_area"
+        )

@@ -12,7 +12,7 @@ import yaml
 from pydantic import ValidationError, model_validator
 
 from tessera.errors import InputError
-from tessera.params.agreement import check_agreement
+from tessera.params.agreement import check_agreement, check_steps
 from tessera.params.data import Data
 from tessera.params.fold import Fold
 from tessera.params.model import Model
@@ -82,6 +82,7 @@ class Params(Section):
                     "itself"
                 )
             check_agreement(name, model, self.data)
+        check_steps(self.tune, self.data)
         return self
 
 

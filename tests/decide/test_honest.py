@@ -1,4 +1,5 @@
 import json
+from dataclasses import asdict
 
 import numpy as np
 import pandas as pd
@@ -17,7 +18,7 @@ def _noise_search(memory_evidence: type, seed: int, average: str, **columns: obj
     maps = {name: rng.integers(0, 256, (12, 1, 8, 8), np.uint8) for name in "ab"}
     given = {"fold": np.arange(12) % 3, "group": [f"g{row // 2}" for row in range(12)], "stratum": list("xy" * 6)}
     evidence = memory_evidence(maps, labels, **given | columns)
-    return Search(evidence, simplex(2, 0.25), True, [0, 2, 4], FScore(average, 1.0))
+    return Search(evidence, simplex(2, 0.25), "stratum", {"min_area": [2, 4]}, FScore(average, 1.0))
 
 
 @pytest.mark.parametrize("average", ["pooled", "per_image"])
@@ -40,7 +41,7 @@ def test_both_scores_are_those_of_the_decisions_that_are_told(memory_evidence: t
         out = np.array([number[name] for name in one["rows"]])
         crossed[out] = search.count(Decision(**one["decision"]), out)
         again = search.decide(np.setdiff1d(rows.index, out))  # decided on the other rows alone
-        assert one["decision"] == {"weights": again.weights, "thresholds": again.thresholds, "min_area": again.min_area}
+        assert one["decision"] == asdict(again)
     np.testing.assert_array_equal(crossed, said["counts"])
     assert search.score.of(crossed) == pytest.approx(said["crossfitted"])
     assert said["interval"][0] <= said["crossfitted"] <= said["interval"][1]

@@ -98,6 +98,10 @@ def test_of_equally_good_thresholds_the_middle_one_is_taken() -> None:
 # The whole search
 
 
+def _plain(levels: dict[str, list], area: int) -> Decision:
+    return Decision({"m": 1.0}, ["identity"], "probabilities", "threshold", "", levels, {"min_area": area})
+
+
 def _planted(memory_evidence: type, thresholds: dict[str, int], seed: int = 0):
     """Rows of each stratum whose one perfect threshold is given; and a second model that is noise."""
     rng = np.random.default_rng(seed)
@@ -117,27 +121,27 @@ def _planted(memory_evidence: type, thresholds: dict[str, int], seed: int = 0):
 @pytest.mark.parametrize("score", [PER_IMAGE, POOLED, F_HALF])
 def test_planted_thresholds_and_weights_are_found(memory_evidence: type, score: FScore) -> None:
     evidence = _planted(memory_evidence, {"kidney": 70, "liver": 190})
-    search = Search(evidence, simplex(2, 0.25), True, [0], score)
+    search = Search(evidence, simplex(2, 0.25), "stratum", {}, score)
     rows = np.arange(6)
     decision = search.decide(rows)
     assert decision.weights == {"noise": 0.0, "good": 1.0}
-    assert {name: decision.thresholds[name] for name in ("kidney", "liver")} == {"kidney": [70], "liver": [190]}
+    assert {name: decision.levels[name] for name in ("kidney", "liver")} == {"kidney": [70], "liver": [190]}
     assert score.of(search.count(decision, rows)) == 1
-    common = Search(evidence, simplex(2, 0.25), False, [0], score)
-    assert set(common.decide(rows).thresholds) == {EVERYWHERE}
+    common = Search(evidence, simplex(2, 0.25), "", {}, score)
+    assert set(common.decide(rows).levels) == {EVERYWHERE}
     assert score.of(common.count(common.decide(rows), rows)) < 1
 
 
 def test_a_stratum_never_seen_gets_the_best_common_threshold(memory_evidence: type) -> None:
-    search = Search(_planted(memory_evidence, {"kidney": 70, "liver": 190}), simplex(2, 1), True, [0], POOLED)
+    search = Search(_planted(memory_evidence, {"kidney": 70, "liver": 190}), simplex(2, 1), "stratum", {}, POOLED)
     seen = search.decide(np.arange(3))
-    assert seen.thresholds == {"kidney": [70], EVERYWHERE: [70]}
+    assert seen.levels == {"kidney": [70], EVERYWHERE: [70]}
     assert search.count(seen, np.arange(3, 6)).shape == (3, 1, 3)
 
 
 def test_candidates_limit_the_weights(memory_evidence: type) -> None:
     weights = simplex(2, 0.25)
-    search = Search(_planted(memory_evidence, {"kidney": 70}), weights, False, [0], POOLED)
+    search = Search(_planted(memory_evidence, {"kidney": 70}), weights, "", {}, POOLED)
     alone = np.flatnonzero(weights[:, 0] == 1)
     assert search.decide(np.arange(3), alone).weights == {"noise": 1.0, "good": 0.0}
 
@@ -147,13 +151,15 @@ def test_the_decision_scores_best_of_all_thresholds_and_areas(memory_evidence: t
     rng = np.random.default_rng(0)
     labels = rng.choice(np.array([0, 1, 255], np.uint8), (4, 12, 12), p=[0.6, 0.3, 0.1])
     maps = np.where(labels == 1, 150, 90)[:, None] + rng.integers(-60, 60, (4, 1, 12, 12))
-    search = Search(memory_evidence({"m": maps.astype(np.uint8)}, labels), simplex(1, 1), False, [0, 3, 6], score)
+    search = Search(
+        memory_evidence({"m": maps.astype(np.uint8)}, labels), simplex(1, 1), "", {"min_area": [3, 6]}, score
+    )
     rows = np.arange(4)
     decision = search.decide(rows)
     found = score.of(search.count(decision, rows))
-    plain = [score.of(search.count(Decision({"m": 1.0}, {EVERYWHERE: [t]}, 0), rows)) for t in range(1, 256)]
+    plain = [score.of(search.count(_plain({EVERYWHERE: [t]}, 0), rows)) for t in range(1, 256)]
     assert found >= max(plain) - 1e-12
-    areas = [score.of(search.count(Decision({"m": 1.0}, decision.thresholds, area), rows)) for area in (0, 3, 6)]
+    areas = [score.of(search.count(_plain(decision.levels, area), rows)) for area in (0, 3, 6)]
     assert found == pytest.approx(max(areas))
 
 
@@ -165,14 +171,16 @@ def test_weights_and_area_are_chosen_together(memory_evidence: type) -> None:
     first[:, 2:4, 2:12] = 0
     second[:, 14:19:2, ::2] = 1
     maps = {name: one[:, None] * 255 for name, one in (("first", first), ("second", second))}
-    search = Search(memory_evidence(maps, labels), simplex(2, 1), False, [0, 4], POOLED)
+    search = Search(memory_evidence(maps, labels), simplex(2, 1), "", {"min_area": [4]}, POOLED)
     assert search.decide(np.arange(2)).weights == {"first": 0.0, "second": 1.0}
-    assert search.decide(np.arange(2)).min_area == 4
+    assert search.decide(np.arange(2)).steps == {"min_area": 4}
 
 
-@pytest.mark.parametrize("areas", [[0, 2, 8], [8, 0, 2]])
+@pytest.mark.parametrize("areas", [[2, 8], [8, 2]])
 def test_of_equally_good_areas_the_smallest_is_taken(memory_evidence: type, areas: list[int]) -> None:
     labels = np.zeros((2, 12, 12), np.uint8)
     labels[:, 2:9, 2:9] = 1
-    search = Search(memory_evidence({"m": labels[:, None] * 255}, labels), simplex(1, 1), False, areas, POOLED)
-    assert search.decide(np.arange(2)).min_area == 0
+    search = Search(
+        memory_evidence({"m": labels[:, None] * 255}, labels), simplex(1, 1), "", {"min_area": areas}, POOLED
+    )
+    assert search.decide(np.arange(2)).steps == {}

@@ -39,7 +39,7 @@ class Run:
         self.manifest = pd.DataFrame(
             {
                 "image_id": names, "group": [f"<g{number}>" for number in range(images)], "height": 40, "width": 56,
-                "stratum": ["kidney" if number % 2 else "liver" for number in range(images)], "slices": "0/1",
+                "stratum": ["kidney" if number % 2 else "liver" for number in range(images)], "domain": "", "slices": "0/1",
             }
         )  # fmt: skip
         self.parts = pd.DataFrame(
@@ -73,11 +73,11 @@ class Run:
                     item["identity"][0] = np.clip((labels == 1) * 120 + random.normal(60, 40, labels.shape), 0, 255)
         for file in files:
             file.close()
-        rows = oof_rows(self.parts, self.manifest, self.folds)
+        rows = oof_rows(self.parts, self.manifest, self.folds, None)
         self.evidence = Evidence(rows, stores, ["identity"], PixelStore(folder / "tiles.h5"), Binary(["vessel"]))
 
     def scores(self) -> dict:
-        search = Search(self.evidence, simplex(2, 0.5), True, [0, 4], FScore("pooled", 1.0))
+        search = Search(self.evidence, simplex(2, 0.5), "stratum", {"min_area": [4]}, FScore("pooled", 1.0))
         ensemble = evaluate(search, None, 100, 0)
         return {
             "classes": ["vessel"], "score": {"metric": "dice", "average": "pooled", "empty": 1.0, "name": "F0.5"},
@@ -175,7 +175,8 @@ def test_every_class_has_a_line_with_its_own_threshold(classes: list[str], strat
     names = ["*", *strata]
     curves = {name: rng.random((len(classes), 255)).tolist() for name in names}
     thresholds = {name: [100 + 10 * n + c for c in range(len(classes))] for n, name in enumerate(names)}
-    address = threshold_curves(curves, Decision({"m": 1.0}, thresholds, 0), classes)
+    decision = Decision({"m": 1.0}, ["identity"], "probabilities", "threshold", "stratum", thresholds, {})
+    address = threshold_curves(curves, decision, classes)
     words = re.findall(r"<text[^>]*>([^<]*)</text>", base64.b64decode(address.partition(",")[2]).decode())
     for n, name in enumerate(names):
         for c, one in enumerate(classes):

@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 
 from tessera.deliver.dialects.build import build_dialect
-from tessera.deliver.scoreboard import solution_score, table
+from tessera.deliver.scoreboard import say_levels, solution_score, table
 from tessera.errors import InputError
 from tessera.metrics.counts import FScore, count
 
 hubmap = build_dialect("hubmap", ["a"])
 SAID = {
     "optimistic": 0.81234, "crossfitted": 0.79, "interval": [0.7, 0.85], "reason": None,
-    "decision": {"weights": {"a": 1.0}, "thresholds": {"*": [120], "kidney": [90]}, "min_area": 16},
+    "decision": {"cut": "threshold", "levels": {"*": [120], "kidney": [90]}, "steps": {"min_area": 16}},
 }  # fmt: skip
 UNFITTED = SAID | {"crossfitted": None, "interval": None, "reason": "1 group(s): cross-fitting needs three"}
 
@@ -27,8 +27,14 @@ def test_a_line_a_model_and_the_ensemble_with_all_that_was_chosen() -> None:
     assert head.split()[:2] == ["F0.5", "optimistic"]
     assert [line.split()[0] for line in lines] == ["unet", "ensemble"]
     for line in lines:
-        for piece in ("0.8123", "0.7900", "0.7000…0.8500", "* 120", "kidney 90", "16 px"):
+        for piece in ("0.8123", "0.7900", "0.7000…0.8500", "threshold * 120, kidney 90; min_area 16"):
             assert piece in line
+
+
+def test_levels_of_several_numbers_stay_apart_from_those_of_classes() -> None:
+    assert say_levels([120, 90]) == "120/90"
+    assert say_levels([[60, 120], (30, 90)]) == "60…120/30…90"
+    assert say_levels([0.123456]) == "0.1235"
 
 
 def test_an_absent_score_is_a_dash_with_its_reason() -> None:

@@ -25,8 +25,11 @@ rows_of_test = test_rows  # pytest would collect the function under its own name
 del test_rows
 VIEWS = ["identity", "flip_v"]
 MANIFEST = pd.DataFrame(
-    [(name, f"p{number}", "kl"[number % 2], 12 + number, 15, 2, "0/1") for number, name in enumerate("abc")],
-    columns=["image_id", "group", "stratum", "height", "width", "depth", "slices"],
+    [
+        (name, f"p{number}", "kl"[number % 2], f"d_{name}", 12 + number, 15, 2, "0/1", 0.5 + number)
+        for number, name in enumerate("abc")
+    ],
+    columns=["image_id", "group", "stratum", "domain", "height", "width", "depth", "slices", "px size"],
 )
 PARTS = pd.DataFrame(
     [(name, 0, 2, 0, 12 + fold, 0, 15, fold, name) for fold, name in enumerate("abc")],
@@ -65,39 +68,39 @@ def _evidence(parts: pd.DataFrame, pixel_store: Callable[..., PixelStore], tmp_p
                 for view in VIEWS:
                     group[view][:] = rng.integers(0, 256, group[view].shape)
             stores.setdefault(model, {})[part.fold] = path
-    return Evidence(oof_rows(parts, MANIFEST, [0, 1, 2]), stores, VIEWS, pixels, Binary(["a"]))
+    return Evidence(oof_rows(parts, MANIFEST, [0, 1, 2], None), stores, VIEWS, pixels, Binary(["a"]))
 
 
 def test_test_rows_stand_in_the_order_and_under_the_ids_of_the_sample_submission() -> None:
     data = Data.model_construct(id_ending=".jpg")
     template = pd.DataFrame({"ImageId": ["c_1.jpg", "a_0.jpg"], "rle": ""})
-    rows = rows_asked_for(rows_of_test(MANIFEST), template, data)
+    rows = rows_asked_for(rows_of_test(MANIFEST, None), template, data)
     assert rows[["row_id", "image_id", "z"]].to_numpy().tolist() == [["c_1.jpg", "c", 1], ["a_0.jpg", "a", 0]]
     assert rows.index.tolist() == [0, 1]
 
 
 def test_rows_are_the_slices_of_the_parts_that_were_run() -> None:
-    rows = oof_rows(PARTS, MANIFEST, [0, 2])
+    rows = oof_rows(PARTS, MANIFEST, [0, 2], None)
     assert rows.row_id.tolist() == ["a_0", "a_1", "c_0", "c_1"]
     assert rows.fold.tolist() == [0, 0, 2, 2]
     assert rows.group.tolist() == ["p0", "p0", "p2", "p2"]
     blocks = pd.DataFrame([("a", z, z + 1, 0, 12, 0, 15, z, f"a@{z}-{z + 1}") for z in (0, 1)], columns=PARTS.columns)
-    of_parts = oof_rows(blocks, MANIFEST, [0, 1])
+    of_parts = oof_rows(blocks, MANIFEST, [0, 1], None)
     assert of_parts.row_id.tolist() == ["a_0", "a_1"]
     assert of_parts.group.tolist() == ["a@0-1", "a@1-2"]  # one image in several parts: each its own group
-    assert set(rows_of_test(MANIFEST).fold) == {-1}
+    assert set(rows_of_test(MANIFEST, None).fold) == {-1}
 
 
 def test_a_column_of_the_manifest_may_have_a_part_s_name() -> None:
     pd.testing.assert_frame_equal(
-        oof_rows(PARTS, MANIFEST.assign(fold=7, z0=7), [0, 2]), oof_rows(PARTS, MANIFEST, [0, 2])
+        oof_rows(PARTS, MANIFEST.assign(fold=7, z0=7), [0, 2], None), oof_rows(PARTS, MANIFEST, [0, 2], None)
     )
 
 
 def test_maps_are_at_the_truths_resolution_and_ignored_pixels_not_valid(evidence: Evidence) -> None:
     for row in evidence.rows.index:
         target, valid = evidence.truth(row)
-        assert evidence.maps(row, ["two"]).shape == (1, *target.shape)
+        assert evidence.maps(row, ["two"], VIEWS).shape == (1, *target.shape)
         labels = evidence.pixels.read_truth(*evidence.rows.loc[row, ["image_id", "z"]])
         np.testing.assert_array_equal(valid[0], labels != 255)
 
@@ -113,7 +116,7 @@ def test_of_a_part_of_the_plane_only_its_own_pixels_are_in_a_row(
         labels = evidence.pixels.read_truth(row.image_id, row.z)[row.y0 : row.y1]
         np.testing.assert_array_equal(valid[0], labels != 255)
         np.testing.assert_array_equal(target[0] & valid[0], labels == 1)
-        assert evidence.maps(row.Index, ["one"])[0].shape == target.shape
+        assert evidence.maps(row.Index, ["one"], VIEWS)[0].shape == target.shape
         assert shapes_of(evidence.rows)[row.row_id] == target.shape[1:]
 
 
@@ -123,7 +126,7 @@ def test_both_scores_equal_the_submission_read_back(
     pixel_store: Callable[..., PixelStore], tmp_path: Path, parts: pd.DataFrame, score: FScore
 ) -> None:
     evidence = _evidence(parts, pixel_store, tmp_path)
-    said = evaluate(Search(evidence, simplex(2, 0.25), True, [0, 4], score), None, 100, 0)
+    said = evaluate(Search(evidence, simplex(2, 0.25), "stratum", {"min_area": [4]}, score), None, 100, 0)
     final = dict.fromkeys(evidence.rows.row_id, Decision(**said["decision"]))
     crossed = {row_id: Decision(**one["decision"]) for one in said["holdouts"] for row_id in one["rows"]}
     for decisions, printed in ((final, said["optimistic"]), (crossed, said["crossfitted"])):
@@ -133,14 +136,34 @@ def test_both_scores_equal_the_submission_read_back(
 
 
 def test_each_row_is_decided_by_its_own_decision_and_stratum(evidence: Evidence) -> None:
-    low, high = Decision({"one": 1.0}, {EVERYWHERE: [1], "l": [255]}, 0), Decision({"two": 1.0}, {EVERYWHERE: [255]}, 0)
+    low, high = (
+        Decision({model: 1.0}, VIEWS, "probabilities", "threshold", "stratum", levels, {})
+        for model, levels in (("one", {EVERYWHERE: [1], "l": [255]}), ("two", {EVERYWHERE: [255]}))
+    )
     decisions = {row_id: low if number % 2 else high for number, row_id in enumerate(evidence.rows.row_id)}
     found = dict(masks(evidence, decisions))
     assert list(found) == evidence.rows.row_id.tolist()
     for row, (row_id, stratum) in enumerate(zip(evidence.rows.row_id, evidence.rows.stratum, strict=True)):
         decision = decisions[row_id]
-        np.testing.assert_array_equal(found[row_id], decision.mask(evidence.maps(row, decision.models), stratum))
+        maps = evidence.maps(row, decision.models, VIEWS)
+        np.testing.assert_array_equal(found[row_id], decision.mask(maps, stratum, (1.0, 1.0)))
+
+
+def test_maps_are_the_mean_of_the_views_asked_for(evidence: Evidence) -> None:
+    first, second, both = (evidence.maps(2, ["one"], views) for views in (VIEWS[:1], VIEWS[1:], VIEWS))
+    np.testing.assert_allclose(both, (first + second) / 2, atol=1e-3)
+    assert not np.allclose(first, second)
+    np.testing.assert_array_equal(evidence.maps(2, ["one"], VIEWS[:1]), first)  # another than the last one kept
+
+
+def test_rows_say_their_domain_and_the_size_of_a_pixel(evidence: Evidence) -> None:
+    for rows in (oof_rows(PARTS, MANIFEST, [0, 2], "px size"), rows_of_test(MANIFEST[::2], "px size")):
+        assert rows.domain.tolist() == ["d_a", "d_a", "d_c", "d_c"]
+        assert rows.pixel_size.tolist() == [0.5, 0.5, 2.5, 2.5]
+    evidence.rows = rows
+    assert evidence.spacing(3) == (2.5, 2.5, 2.5)
+    assert set(oof_rows(PARTS, MANIFEST, [0], None).pixel_size) == {1.0}
 
 
 def test_shapes_are_those_of_the_images() -> None:
-    assert shapes_of(oof_rows(PARTS, MANIFEST, [1])) == {"b_0": (13, 15), "b_1": (13, 15)}
+    assert shapes_of(oof_rows(PARTS, MANIFEST, [1], None)) == {"b_0": (13, 15), "b_1": (13, 15)}
