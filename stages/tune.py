@@ -13,7 +13,7 @@ from tessera.decide.honest import evaluate, unmeasured
 from tessera.decide.recipe import build_recipe
 from tessera.decide.search import Search, simplex
 from tessera.decide.thresholds import offer_strata, score_curves
-from tessera.metrics.counts import build_score
+from tessera.metrics.build import build_score
 from tessera.params.load import load_params
 
 
