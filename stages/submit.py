@@ -45,7 +45,7 @@ def main() -> None:
     print(table(scores))
     if params.data.solution:
         solution = Path(params.data.source) / params.data.solution
-        print(f"{'test (solution.csv)':<24}{solution_score(paths.SUBMISSION, solution, dialect, shapes, score):>11.4f}")
+        print(f"{'test (solution.csv)':<24}{solution_score(paths.SUBMISSION, solution, dialect, test, score):>11.4f}")
 
 
 if __name__ == "__main__":

@@ -2,6 +2,30 @@
 
 import numpy as np
 
+_FINE = 256  # steps a unit of 0…255 within which values are not told apart when they are ranked
+
+
+def probabilities(maps: np.ndarray) -> np.ndarray:
+    """The maps as they are."""
+    return maps
+
+
+def ranks(maps: np.ndarray) -> np.ndarray:
+    """Maps (M, C, H, W) float32 in 0…255 → of each value the share of the map's px that are below it, × 255.
+
+    Models that are sure of themselves to a different degree then weigh alike; equal values stay equal, and a
+    background of equal values, however large, stays 0.
+    """
+    found = np.empty_like(maps, np.float32)
+    for plane, ranked in zip(maps.reshape(-1, *maps.shape[2:]), found.reshape(-1, *maps.shape[2:]), strict=True):
+        fine = np.rint(plane * _FINE).astype(np.int32)
+        counts = np.bincount(fine.ravel(), minlength=1)
+        ranked[:] = ((counts.cumsum() - counts) * (255 / plane.size))[fine]
+    return found
+
+
+BLENDS = {"probabilities": probabilities, "ranks": ranks}  # what becomes of maps before their weighted mean
+
 
 def blend(maps: np.ndarray, weights: list[float]) -> np.ndarray:
     """The weighted mean of maps (M, C, H, W) float32 in 0…255, rounded to uint8 (C, H, W)."""

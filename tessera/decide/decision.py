@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tessera.decide.blending import blend
+from tessera.decide.blending import BLENDS, blend
 from tessera.decide.cuts.build import CUTS
 from tessera.decide.steps.build import STEPS
 
@@ -13,9 +13,9 @@ EVERYWHERE = "*"  # the key of the levels of rows whose stratum or domain has no
 
 @dataclass(frozen=True)
 class Decision:
-    """weights: model → share, summing to 1. views: of the stored ones, merged with equal shares. blend: probabilities |
-    ranks. cut: a name of `CUTS`. by: the column of the rows ("" for none) whose values are the keys of `levels`.
-    levels: stratum, domain or "*" → what the cut takes, one a class. steps: those of `STEPS` that are on → value.
+    """weights: model → share, summing to 1. views: of the stored ones, merged with equal shares. blend: a name of
+    `BLENDS`. cut: a name of `CUTS`. by: the column of the rows ("" for none) whose values are the keys of `levels`.
+    levels: stratum, domain or "*" → what the cut takes, one a class. steps: those that are on (`steps/build.py`) → value.
     """
 
     weights: dict[str, float]
@@ -40,7 +40,7 @@ class Decision:
 
         maps: (len(models), C, H, W) in 0…255, in the order of `models`. spacing: µm between px, along y and x.
         """
-        blended = blend(maps, [self.weights[model] for model in self.models])
+        blended = blend(BLENDS[self.blend](maps), [self.weights[model] for model in self.models])
         mask = CUTS[self.cut](blended, self.levels_of(name))
         for step in STEPS:
             if step in self.steps:

@@ -10,6 +10,8 @@ from tessera.data.manifest import row_ids
 from tessera.data.parts import plane_of, with_manifest
 from tessera.data.pixels import PixelStore
 from tessera.decide.decision import EVERYWHERE, Decision
+from tessera.decide.steps.build import VOLUME_STEP
+from tessera.decide.steps.min_volume import component_volumes, min_volume
 from tessera.predict.store import ProbabilityStore
 from tessera.tasks import Binary
 
@@ -54,9 +56,24 @@ class Evidence:
 
     def masks(self, decision: Decision, rows: Iterable[int] | None = None) -> Iterator[tuple[int, np.ndarray]]:
         """(row, mask (C, H, W) bool) of all rows, or of those given, under a decision, at the original resolution."""
+        volumes = {}  # by item; what is known of all its slices
         for row in self.rows.index if rows is None else rows:
-            name = self.rows[decision.by][row] if decision.by else EVERYWHERE
-            yield row, decision.mask(self.maps(row, decision.models, decision.views), name, self.spacing(row)[1:])
+            mask = self._row_mask(row, decision)
+            if VOLUME_STEP in decision.steps:
+                item, z = self.rows.loc[row, ["item", "z"]]
+                if item not in volumes:
+                    volumes[item] = self.volumes(item, decision)
+                mask = min_volume(mask, decision.steps[VOLUME_STEP], volumes[item][z])
+            yield row, mask
+
+    def volumes(self, item: str, decision: Decision) -> dict[int, list[np.ndarray]]:
+        """`component_volumes` over all rows of an item, after the decision's steps that look at single rows."""
+        slices = self.rows[self.rows["item"] == item].sort_values("z")
+        return component_volumes((z, self._row_mask(row, decision)) for row, z in slices.z.items())
+
+    def _row_mask(self, row: int, decision: Decision) -> np.ndarray:
+        name = self.rows[decision.by][row] if decision.by else EVERYWHERE
+        return decision.mask(self.maps(row, decision.models, decision.views), name, self.spacing(row)[1:])
 
     def spacing(self, row: int) -> tuple[float, float, float]:
         """µm between px of the original, along z, y and x; 1 where `data.pixel_size` is not given.

@@ -7,7 +7,7 @@ import numpy as np
 from tessera.decide.decision import Decision
 from tessera.decide.evidence import Evidence
 from tessera.decide.grids import COARSE, ROUNDS, finer
-from tessera.decide.holdouts import holdouts
+from tessera.decide.holdouts import crossfit, holdouts
 from tessera.decide.levels import Rule, at_levels, choose_levels
 from tessera.decide.tables import Mix, Tables
 from tessera.decide.weights import Combinations, simplex
@@ -38,20 +38,30 @@ class Fitting:
         self.about = self.tables.units.about
         self.weights = simplex(len(evidence.models), step)
         self._combinations: dict[tuple, Combinations] = {}
+        self._fitted: dict[tuple, Fitted] = {}
+        self._crossfitted: dict[tuple, np.ndarray] = {}
 
     def fit(self, option: Option, units: np.ndarray, rule: Rule) -> Fitted:
         """The weights and levels that score best on units (numbers); of equals the first."""
-        mixes = self._mixes(option, units, rule)
-        self.tables.read(mixes, COARSE[self.tables.cut])
-        return max((self._fit_levels(mix, units, rule) for mix in mixes), key=lambda fitted: fitted.score)
+        key = option, units.tobytes(), rule
+        if key not in self._fitted:
+            mixes = self._mixes(option, units, rule)
+            self.tables.read(mixes, COARSE[self.tables.cut])
+            fits = [self._fit_levels(mix, units, rule) for mix in mixes]
+            self._fitted[key] = max(fits, key=lambda fitted: fitted.score)
+        return self._fitted[key]
 
     def crossfit(self, option: Option, units: np.ndarray, rule: Rule) -> np.ndarray:
         """Statistics (units, C, K), each unit's by a fit to those that were not held out with it."""
-        sets, _ = holdouts(self.about.loc[units], self.seed)
-        others = [np.delete(units, out) for out in sets]
-        self.tables.read([mix for rest in others for mix in self._mixes(option, rest, rule)], COARSE[self.tables.cut])
-        found = [self.statistics(self.fit(option, rest, rule), units[out], rule) for rest, out in zip(others, sets, strict=True)]
-        return np.concatenate(found)[np.argsort(np.concatenate(sets))]
+        key = option, units.tobytes(), rule
+        if key not in self._crossfitted:
+            sets, _ = holdouts(self.about.loc[units], self.seed)
+            mixes = [mix for out in sets for mix in self._mixes(option, np.delete(units, out), rule)]
+            self.tables.read(mixes, COARSE[self.tables.cut])  # all in one pass
+            self._crossfitted[key] = crossfit(
+                units, sets, lambda others, out: self.statistics(self.fit(option, others, rule), out, rule)
+            )
+        return self._crossfitted[key]
 
     def statistics(self, fitted: Fitted, units: np.ndarray, rule: Rule) -> np.ndarray:
         """Statistics (units, C, K) of units (numbers) under a fit, before all steps."""

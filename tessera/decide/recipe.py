@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from tessera.data.scaling import normalisation
+from tessera.decide.steps.build import STEPS, VOLUME_STEP
 
 if TYPE_CHECKING:
     from tessera.params.data import Data
@@ -24,7 +25,7 @@ def build_recipe(
     channels: int,
     notes: list[str],
 ) -> dict:
-    """Task, input scaling with its numbers, each model's network, windows, views, weights and the decision.
+    """Task, input scaling with its numbers, each model's network, windows, and the decision with the views it needs.
 
     checkpoints: by model, those that predict the test images. channels: of an image as the networks read it. notes: for
     a person.
@@ -45,6 +46,6 @@ def build_recipe(
             if weight > 0
         },
         "windows": {"size": predict.window, "overlap": predict.overlap, "weights": "gaussian"},
-        "views": predict.views, "amp": amp,
-        "decision": decision, "notes": notes,
+        "views": decision["views"], "amp": amp,
+        "decision": decision, "steps_in_order": [*STEPS, VOLUME_STEP], "notes": notes,
     }  # fmt: skip

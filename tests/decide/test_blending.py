@@ -1,6 +1,6 @@
 import numpy as np
 
-from tessera.decide.blending import blend
+from tessera.decide.blending import blend, ranks
 
 
 def test_a_blend_is_the_rounded_weighted_mean() -> None:
@@ -13,3 +13,23 @@ def test_a_blend_is_the_rounded_weighted_mean() -> None:
 
 def test_a_blend_of_full_probabilities_does_not_wrap_around() -> None:
     assert (blend(np.full((3, 1, 2, 2), 255, np.float32), [0.4, 0.3, 0.3]) == 255).all()
+
+
+def test_ranks_are_the_shares_of_a_map_s_pixels_that_are_below() -> None:
+    rng = np.random.default_rng(0)
+    maps = rng.integers(0, 256 * 4, (2, 3, 9, 14)).astype(np.float32) / 4
+    found = ranks(maps)
+    for plane, ranked in zip(maps.reshape(6, -1), found.reshape(6, -1), strict=True):
+        np.testing.assert_allclose(ranked, [255 * (plane < value).mean() for value in plane], rtol=1e-6)
+
+
+def test_equal_values_have_equal_ranks_and_an_even_map_is_0() -> None:
+    assert ranks(np.array([[[[0, 0, 0, 9]]]], np.float32)).ravel().tolist() == [0, 0, 0, 0.75 * 255]
+    for value in (0, 255):
+        assert not ranks(np.full((1, 1, 3, 4), value, np.float32)).any()
+
+
+def test_ranks_forget_how_sure_a_model_is() -> None:
+    maps = np.random.default_rng(0).integers(0, 256, (1, 1, 20, 31)).astype(np.float32)
+    np.testing.assert_array_equal(ranks(maps), ranks(maps / 4))
+    np.testing.assert_array_equal(ranks(maps), ranks(np.sqrt(maps)))

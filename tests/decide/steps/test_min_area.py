@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from tessera.decide.steps.min_area import count_areas, min_area, min_area_um2
+from tessera.decide.steps.min_area import area_counts, min_area, min_area_um2
 from tessera.metrics.counts import count
 
 SPACING = (1.0, 1.0)
@@ -37,13 +37,15 @@ def test_an_empty_mask_stays_empty_and_a_full_one_full(mask: np.ndarray) -> None
 def test_counts_of_all_areas_equal_those_of_removing_and_counting(seed: int) -> None:
     mask, target, valid = _masks(seed)
     expected = [count(min_area(mask, area, SPACING), target, valid) for area in AREAS]
-    np.testing.assert_array_equal(count_areas(mask, target, valid, AREAS), expected)
+    np.testing.assert_array_equal(area_counts(mask, target, valid, AREAS, SPACING), expected)
 
 
 def test_counts_of_areas_never_see_ignored_pixels() -> None:
     mask, target, valid = _masks(0)
     scrambled = np.where(valid, target, _masks(1)[1])
-    np.testing.assert_array_equal(count_areas(mask, target, valid, AREAS), count_areas(mask, scrambled, valid, AREAS))
+    np.testing.assert_array_equal(
+        area_counts(mask, target, valid, AREAS, SPACING), area_counts(mask, scrambled, valid, AREAS, SPACING)
+    )
 
 
 @pytest.mark.parametrize("area", AREAS)

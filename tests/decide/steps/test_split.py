@@ -1,0 +1,84 @@
+import cv2
+import numpy as np
+import pytest
+from drawn import SPACING, random_row
+from scipy import ndimage
+
+from tessera.decide.steps.split import split
+
+
+def _discs(*discs: tuple[int, int, int], size: tuple[int, int] = (60, 90)) -> np.ndarray:
+    """A mask (1, H, W) bool of discs (y, x, radius)."""
+    plane = np.zeros(size, np.uint8)
+    for y, x, radius in discs:
+        cv2.circle(plane, (x, y), radius, 1, cv2.FILLED)
+    return plane[None].astype(bool)
+
+
+def _objects(mask: np.ndarray) -> int:
+    return ndimage.label(mask[0], np.ones((3, 3)))[1]
+
+
+@pytest.mark.parametrize("second", [(30, 56, 15), (45, 50, 15), (31, 51, 8)])
+def test_two_touching_discs_become_two_by_a_line_of_one_pixel(second: tuple[int, int, int]) -> None:
+    touching = _discs((30, 30, 15), second)
+    assert _objects(touching) == 1
+    parted = split(touching, 10, SPACING)
+    assert _objects(parted) == 2
+    assert not (parted & ~touching).any()
+    carved = touching & ~parted
+    assert carved.sum() <= 30  # no more than a line through the neck
+    assert not cv2.erode(carved[0].astype(np.uint8), np.ones((3, 3))).any(), "nowhere wide"
+
+
+def test_the_line_runs_through_the_neck() -> None:
+    touching = _discs((30, 25, 20), (30, 51, 10))  # the circles cross at column 44
+    columns = np.flatnonzero((touching & ~split(touching, 10, SPACING)).any((0, 1)))
+    assert columns.min() >= 41 and columns.max() <= 46
+
+
+def test_a_bunch_becomes_its_discs() -> None:
+    bunch = _discs((20, 20, 12), (20, 43, 12), (40, 31, 12), (40, 54, 12), size=(64, 80))
+    assert _objects(bunch) == 1
+    assert _objects(split(bunch, 10, SPACING)) == 4
+
+
+@pytest.mark.parametrize("shape", ["disc", "bar", "apart"])
+def test_what_is_one_object_stays_whole(shape: str) -> None:
+    bar = np.zeros((1, 60, 90), bool)
+    bar[0, 20:27, 5:80] = True
+    mask = {"disc": _discs((30, 30, 20)), "bar": bar, "apart": _discs((20, 20, 12), (20, 60, 5))}[shape]
+    np.testing.assert_array_equal(split(mask, 8, SPACING), mask)
+
+
+def test_middles_nearer_than_the_distance_are_one() -> None:
+    touching = _discs((30, 30, 15), (30, 56, 15))
+    np.testing.assert_array_equal(split(touching, 40, SPACING), touching)
+
+
+def test_a_small_neighbour_of_a_large_object_is_not_lost() -> None:
+    mask = _discs((30, 30, 20), (30, 54, 2))
+    assert _objects(mask) == 2
+    np.testing.assert_array_equal(split(mask, 10, SPACING), mask)
+
+
+def test_parted_objects_stay_as_they_are() -> None:
+    once = split(_discs((30, 30, 15), (30, 56, 15)), 10, SPACING)
+    np.testing.assert_array_equal(split(once, 10, SPACING), once)
+
+
+def test_empty_and_full_masks_and_several_classes() -> None:
+    assert not split(np.zeros((1, 5, 9), bool), 3, SPACING).any()
+    assert split(np.ones((1, 5, 9), bool), 3, SPACING).all()
+    two = np.concatenate([_discs((30, 30, 15), (30, 56, 15)), _discs((30, 30, 15))])
+    parted = split(two, 10, SPACING)
+    np.testing.assert_array_equal(parted[0], split(two[:1], 10, SPACING)[0])
+    np.testing.assert_array_equal(parted[1], two[1])
+
+
+def test_no_object_is_lost_in_a_crowd() -> None:
+    mask = random_row(0)[0][:1] > 120
+    parted = split(mask, 4, SPACING)
+    labels, number = ndimage.label(mask[0], np.ones((3, 3)))
+    assert set(labels[parted[0]]) == set(range(1, number + 1))
+    assert _objects(parted) > number
