@@ -1,0 +1,55 @@
+"""What is kept of what is there: views, models, blends and steps alike, by what they gain on units that did not choose."""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+Names = tuple[str, ...]
+_NOTHING = 1e-12  # what rounding may gain
+
+
+class Tried(NamedTuple):
+    """kind: view | model | blend | step. name: one, or several tried together, joined by " + ". alone: the cross-fitted
+    score of a view or model by itself; of a blend or step, on what was decided before it; None where nobody asked. gain:
+    of adding it to what was kept by then, cross-fitted, when it was last tried; se: its standard error over groups."""
+
+    kind: str
+    name: str
+    alone: float | None
+    gain: float
+    se: float
+    kept: bool
+
+
+def forward(
+    kind: str,
+    names: Sequence[str],
+    statistics: Callable[[Names], np.ndarray],
+    gain: Callable[[np.ndarray, np.ndarray], tuple[float, float]],
+    alone: Callable[[Names], float] | None,
+    keep_gain: float,
+) -> tuple[Names, list[Tried]]:
+    """Those of `names` that are kept, and what was tried.
+
+    Each name that is left and all of them together are tried. Of those that gain more than `keep_gain` standard errors of
+    their gain the best is kept, and the rest is tried again. statistics: names → cross-fitted statistics with them.
+    """
+    kept: Names = ()
+    left, tried = tuple(names), {}
+    base = statistics(kept) if left else None
+    while left:
+        options = [(name,) for name in left] + ([left] if len(left) > 1 else [])
+        found = [statistics(kept + option) for option in options]
+        gains = [gain(base, one) for one in found]
+        enough = [n for n, (gained, error) in enumerate(gains) if gained > max(keep_gain * error, _NOTHING)]
+        best = max(enough, key=lambda n: gains[n][0], default=None)
+        for number, (option, (gained, error)) in enumerate(zip(options, gains, strict=True)):
+            name = " + ".join(option)
+            score = tried[name].alone if name in tried else alone and alone(option)
+            tried[name] = Tried(kind, name, score, gained, error, number == best)
+        if best is None:
+            break
+        kept, base = kept + options[best], found[best]
+        left = tuple(name for name in left if name not in kept)
+    return kept, list(tried.values())
