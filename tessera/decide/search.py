@@ -1,7 +1,7 @@
-"""Searches the decision that scores best on a set of units: views, models and their weights, levels, steps."""
+"""Decides on units: which views, models, blend and steps are kept, with their weights and levels."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import NamedTuple
 
 import numpy as np
 
@@ -9,7 +9,7 @@ from tessera.decide.bootstrap import paired_gain
 from tessera.decide.choose import Names, Tried, forward
 from tessera.decide.decision import Decision
 from tessera.decide.evidence import Evidence
-from tessera.decide.fitting import Fitted, Fitting, Option
+from tessera.decide.fitting import Fitting, Option
 from tessera.decide.holdouts import holdouts
 from tessera.decide.levels import Rule
 from tessera.metrics.score import Score, score_of
@@ -17,8 +17,8 @@ from tessera.metrics.score import Score, score_of
 
 @dataclass(frozen=True)
 class Freedoms:
-    """What may be chosen. views, models, blends: the first view and blend are the base that others must better. steps:
-    step → its candidate values, off is always one. keep_gain: standard errors that what is kept must gain."""
+    """What may be chosen. views, blends: the first one is the base that the others must better. steps: step → its
+    candidate values, off is always one. keep_gain: standard errors that what is kept must gain."""
 
     views: Names
     models: Names
@@ -29,22 +29,38 @@ class Freedoms:
 
 
 class Search:
-    """Decides on subsets of the units of `evidence`; what it has read of the pixels it keeps."""
+    """Decides on subsets of the units of `evidence`."""
 
     def __init__(self, evidence: Evidence, score: Score, cut: str, step: float, seed: int):
-        self.fitting = Fitting(evidence, score, cut, step, seed)
         self.evidence, self.score, self.seed = evidence, score, seed
-        self.tables, self.about = self.fitting.tables, self.fitting.tables.units.about
+        self.fitting = Fitting(evidence, score, cut, step, seed)
+        self.tables, self.about = self.fitting.tables, self.fitting.about
 
     def decide(self, units: np.ndarray, free: Freedoms, asked: bool = False) -> tuple[Decision, list[Tried]]:
-        """The decision on `units` (numbers), and what was tried; asked: with what each view and model does alone.
+        """The decision on `units` (numbers), of which alone it depends, and what was tried for it.
 
-        Nothing but these units is looked at. With too few of them to hold any out, only the base is there: the best
-        single model, on the first view, without steps.
+        From the best single model on the first view, `forward` through the views, the models, the blends and, with weights
+        and levels fitted, the steps. With too few units to hold any out nothing is added. asked: `Tried.alone` is wanted.
         """
-        option = self._base(units, free)
-        tried = []
-        if holdouts(self.about.loc[units], self.seed)[0]:
-            for kind, names, adding in _choices(free, option):
-                ...
-        fitted = self.fitting.fit(option, units, free.rule)
+        first = [Option(free.views[:1], free.blends[0], (model,)) for model in free.models]
+        option = max(first, key=lambda one: self.fitting.fit(one, units, free.rule).score)
+        if not self.held_out(units):
+            return self.fitting.decision(self.fitting.fit(option, units, free.rule), free.rule), []
+        tried: list[Tried] = []
+        for kind, names, adding, alone in (
+            ("view", free.views[1:], _add_views, _only_views),
+            ("model", tuple(one for one in free.models if one not in option.models), _add_models, _only_models),
+            ("blend", free.blends[1:], _take_blend, _take_blend),
+        ):
+            kept, found = forward(
+                kind,
+                names,
+                self._crossfitted(option, adding, units, free.rule),
+                self._gain(units),
+                self._alone(option, alone, units, free.rule) if asked else None,
+                free.keep_gain,
+            )
+            option, tried = adding(option, kept), tried + found
+        decision = self.fitting.decision(self.fitting.fit(option, units, free.rule), free.rule)
+        decision, found = self._with_steps(decision, units, free, asked)
+        return decision, tried + found

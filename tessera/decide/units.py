@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Units:
-    """about: a line a unit, in the order of their first rows: name, group, fold, stratum, domain; of_row: the unit that
+    """about: a line a unit, in the order of their first rows: name, group, fold, stratum, domain. of_row: the unit that
     each row belongs to."""
 
     def __init__(self, rows: pd.DataFrame, unit: str):
@@ -29,21 +29,13 @@ class Units:
         """The rows of units, in order."""
         return np.flatnonzero(np.isin(self.of_row, units))
 
-    def add(self, values: np.ndarray) -> np.ndarray:
-        """Values (rows, ...) of all rows, summed over the rows of each unit: (units, ...)."""
-        if len(values) == len(self):
-            return values
-        total = np.zeros((len(self), *values.shape[1:]), values.dtype)
-        np.add.at(total, self.of_row, values)
-        return total
-
     def collect(self, rows: Iterable[tuple[int, np.ndarray]]) -> Iterator[tuple[int, list[int], list[np.ndarray]]]:
-        """(unit, its rows in order, their masks) as soon as a unit's last row is there."""
+        """(unit, its rows in order, what came with them) as soon as a unit's last row is there."""
         sizes, waiting = np.bincount(self.of_row), {}
-        for row, mask in rows:
+        for row, array in rows:
             unit = int(self.of_row[row])
             found = waiting.setdefault(unit, {})
-            found[row] = mask
+            found[row] = array
             if len(found) == sizes[unit]:
                 order = sorted(found)
                 yield unit, order, [found[one] for one in order]
@@ -53,11 +45,14 @@ class Units:
 def measure(
     evidence: "Evidence", units: Units, score: Score, masks: Iterable[tuple[int, np.ndarray]]
 ) -> Iterator[tuple[int, np.ndarray]]:
-    """(unit, statistics (C, K)) of masks (row, (C, H, W) bool); holds the masks of one unit, where its rows come together."""
+    """(unit, statistics (C, K)) of masks (row, (C, H, W) bool). Holds a unit's masks until its last row is there."""
     for unit, rows, found in units.collect(masks):
-        truth, spacing = [evidence.truth(row) for row in rows], evidence.spacing(rows[0])
-        if score.unit == "row":
-            yield unit, score.measure(found[0], *truth[0], spacing[1:])
-        else:
-            target, valid = (np.stack(planes, 1) for planes in zip(*truth, strict=True))
-            yield unit, score.measure(np.stack(found, 1), target, valid, spacing)
+        yield unit, measure_unit(score, found, [evidence.truth(row) for row in rows], evidence.spacing(rows[0]))
+
+
+def measure_unit(score: Score, masks: list[np.ndarray], truth: list[tuple], spacing: tuple[float, ...]) -> np.ndarray:
+    """Statistics (C, K) of a unit, from the mask, and target and valid, (C, H, W) bool, of each of its rows."""
+    if score.unit == "row":
+        return score.measure(masks[0], *truth[0], spacing[1:])
+    target, valid = (np.stack(planes, 1) for planes in zip(*truth, strict=True))
+    return score.measure(np.stack(masks, 1), target, valid, spacing)

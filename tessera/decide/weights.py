@@ -7,14 +7,13 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from tessera.decide.evidence import Evidence
+from tessera.decide.blending import BLENDS
 from tessera.decide.histograms import counts_by_threshold, states
 from tessera.decide.joint import LEVELS, coarse_histograms, joint_cells
 from tessera.decide.levels import Rule, best_levels
-from tessera.decide.units import Units
+from tessera.decide.tables import Tables
 from tessera.errors import InputError
 from tessera.metrics.counts import FScore
-from tessera.metrics.score import Score
 
 MOST_WEIGHTS = 5000  # combinations; beyond it a search takes hours
 SHORT = 3  # combinations that are scored exactly
@@ -41,34 +40,32 @@ class Combinations:
     follow from counts is stood in for by pooled Dice.
     """
 
-    def __init__(
-        self, evidence: Evidence, units: Units, score: Score, weights: np.ndarray, views: tuple[str, ...], how: str
-    ):
+    def __init__(self, tables: Tables, weights: np.ndarray, views: tuple[str, ...], blend: str):
+        evidence, units = tables.evidence, tables.units
         self.weights = weights
-        self.score = score if score.from_counts else FScore("pooled", 1.0)
-        rows, classes = len(units.of_row), evidence.task.channels
-        counts = np.zeros((len(weights), len(units), classes, LEVELS - 1, 3), np.float32)
-        for row in tqdm(range(rows), "joint histograms", unit="row", leave=False, disable=None):
-            maps = evidence.maps(row, evidence.models, list(views))
+        self.score = tables.score if tables.score.from_counts else FScore("pooled", 1.0)
+        counts = np.zeros((len(weights), len(units), evidence.task.channels, LEVELS - 1, 3), np.float32)
+        for row in tqdm(evidence.rows.index, "joint histograms", unit="row", leave=False, disable=None):
+            maps = BLENDS[blend](evidence.maps(row, evidence.models, list(views)))
             for c, cells in enumerate(joint_cells(maps, states(*evidence.truth(row)))):
                 counts[:, units.of_row[row], c] += counts_by_threshold(coarse_histograms(cells, weights))
         self.statistics = np.stack([self.score.statistics(one).astype(np.float32) for one in counts])
 
-    def shortlist(self, members: np.ndarray, about: pd.DataFrame, rule: Rule, allowed: np.ndarray) -> np.ndarray:
-        """The numbers of the `SHORT` best among the allowed combinations, on units (positions) that `about` tells of."""
+    def shortlist(self, units: np.ndarray, about: pd.DataFrame, rule: Rule, allowed: np.ndarray) -> np.ndarray:
+        """The numbers of the `SHORT` best among the allowed combinations, on units (numbers) that `about` tells of."""
         names = rule.names(about)
         own = sorted(set(map(str, names)))
         member = np.stack([names == name for name in own]).astype(np.float32)  # (S, units)
-        scores = np.concatenate([self._scores(some, members, member, rule) for some in self._chunks(allowed)])
+        scores = np.concatenate([self._scores(some, units, member, rule) for some in self._chunks(allowed)])
         order = np.argsort(-scores, kind="stable")[:SHORT]
         return allowed[order]
 
     def _chunks(self, allowed: np.ndarray) -> list[np.ndarray]:
         return np.array_split(allowed, max(1, len(allowed) * self.statistics[0].nbytes // _CHUNK))
 
-    def _scores(self, some: np.ndarray, members: np.ndarray, member: np.ndarray, rule: Rule) -> np.ndarray:
+    def _scores(self, some: np.ndarray, units: np.ndarray, member: np.ndarray, rule: Rule) -> np.ndarray:
         """The best scores (len(some),) that levels by stratum, member (S, units), give."""
-        of_units = self.statistics[some][:, members]  # (W, units, C, L, K)
+        of_units = self.statistics[some][:, units]  # (W, units, C, L, K)
         by_name = np.moveaxis(np.tensordot(member, of_units, (1, 1)), 0, 1).astype(np.float64)  # (W, S, C, L, K)
         flat = rule.shared(by_name.reshape(-1, *by_name.shape[2:]))
         shared = np.moveaxis(flat.reshape(*by_name.shape[:2], *flat.shape[1:]), 1, 2)  # (W, A, S, L, J, K)
