@@ -6,6 +6,7 @@ from stages.command import command
 from stages.evidence import oof_evidence
 from tessera import paths
 from tessera.data.manifest import read_manifest
+from tessera.decide.choose import say
 from tessera.decide.decision import Decision
 from tessera.decide.evidence import test_rows
 from tessera.decide.honest import unmeasured
@@ -52,12 +53,11 @@ def main() -> None:
     recipe = build_recipe(
         ensemble["decision"], params.data, params.tile, params.models, checkpoints, params.predict, params.train.amp,
         channels=int(manifest.channels.iloc[0]), notes=full,
-    )  # fmt: skip
+    ) | {"tried": said["tried"]}  # fmt: skip
     with paths.writing(paths.RECIPE) as path:
         path.write_text(json.dumps(recipe, indent=1, ensure_ascii=False) + "\n")
-    for note in [*notes, *refusal, *full]:
-        print(note)
-    print(tried_lines(said["tried"]), end="")
+    for line in [*notes, *refusal, *full, *say(said["tried"], tune.keep_gain)]:
+        print(line)
     print(f"optimistic {ensemble['optimistic']:.4f}, cross-fitted {ensemble['crossfitted'] or ensemble['reason']}")
 
 

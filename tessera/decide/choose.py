@@ -53,3 +53,12 @@ def forward(
         kept, base = kept + options[best], found[best]
         left = tuple(name for name in left if name not in kept)
     return kept, list(tried.values())
+
+
+def say(tried: list[dict], keep_gain: float) -> list[str]:
+    """A line for each that was tried, of `Tried._asdict`."""
+    return [
+        f"{'kept' if one['kept'] else 'not kept':<9} {one['kind']} {one['name']}: alone {one['alone']:.4f}, "
+        f"gain {one['gain']:+.4f}, asked for more than {keep_gain:g} × {one['se']:.4f}"
+        for one in tried
+    ]

@@ -65,8 +65,8 @@ class Fitting:
 
     def statistics(self, fitted: Fitted, units: np.ndarray, rule: Rule) -> np.ndarray:
         """Statistics (units, C, K) of units (numbers) under a fit, before all steps."""
-        used = [level for n, level in enumerate(every := sum(fitted.levels.values(), [])) if level not in every[:n]]
-        table = self.tables.table(fitted.mix, units, used)
+        every = [level for own in fitted.levels.values() for level in own]
+        table = self.tables.table(fitted.mix, units, [level for n, level in enumerate(every) if level not in every[:n]])
         chosen = {
             name: np.array([table.levels.index(level) for level in levels]) for name, levels in fitted.levels.items()
         }

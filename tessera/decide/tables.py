@@ -98,15 +98,16 @@ class Tables:
 
     def measure(self, decision: Decision, units: np.ndarray) -> np.ndarray:
         """Statistics (units, C, K) of units (numbers) under a decision, from its masks."""
-        keys = {int(unit): self._key(decision, int(unit)) for unit in units}
+        names = self.units.about[decision.by].tolist() if decision.by else [EVERYWHERE] * len(self.units)
+        keys = {int(unit): self._key(decision, int(unit), names[unit]) for unit in units}
         rows = self.units.rows(np.array([unit for unit, key in keys.items() if key not in self._masks], int))
         masks = tqdm(self.evidence.masks(decision, rows), "masks", len(rows), unit="row", leave=False, disable=None)
         for unit, statistics in measure(self.evidence, self.units, self.score, masks):
             self._masks[keys[unit]] = statistics
         return np.stack([self._masks[key] for key in keys.values()])
 
-    def _key(self, decision: Decision, unit: int) -> tuple:
-        """All that the masks of a unit depend on."""
-        name = self.units.about[decision.by][unit] if decision.by else EVERYWHERE
+    @staticmethod
+    def _key(decision: Decision, unit: int, name: str) -> tuple:
+        """All that the masks of a unit depend on; name: its stratum or domain."""
         mix = tuple(decision.weights.items()), tuple(decision.views), decision.blend
         return unit, mix, decision.cut, str(decision.levels_of(name)), str(decision.steps)
