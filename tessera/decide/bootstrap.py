@@ -12,9 +12,7 @@ from tessera.metrics.score import Score
 LEVEL = (2.5, 97.5)  # %
 
 
-def interval(
-    statistics: np.ndarray, groups: np.ndarray, score: Score, resamples: int, seed: int
-) -> list[float] | None:
+def interval(statistics: np.ndarray, groups: np.ndarray, score: Score, resamples: int, seed: int) -> list[float] | None:
     """The 95 % interval of the score; None with fewer than two groups."""
     scores = resampled(statistics, groups, score, resamples, seed)
     return None if scores is None else [float(bound) for bound in np.percentile(scores, LEVEL)]
@@ -28,9 +26,7 @@ def paired_interval(
     return None if scores[0] is None else [float(bound) for bound in np.percentile(scores[1] - scores[0], LEVEL)]
 
 
-def resampled(
-    statistics: np.ndarray, groups: np.ndarray, score: Score, resamples: int, seed: int
-) -> np.ndarray | None:
+def resampled(statistics: np.ndarray, groups: np.ndarray, score: Score, resamples: int, seed: int) -> np.ndarray | None:
     """Scores (resamples,) with whole groups drawn with replacement; None with fewer than two groups."""
     of_groups = by_group(statistics, groups)
     if len(of_groups) < 2:

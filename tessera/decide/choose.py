@@ -32,25 +32,29 @@ def forward(
 ) -> tuple[Names, list[Tried]]:
     """Those of `names` that are kept, and what was tried.
 
-    Each name that is left and all of them together are tried. Of those that gain more than `keep_gain` standard errors of
-    their gain the best is kept, and the rest is tried again. statistics: names → cross-fitted statistics with them.
+    Each name that is left is tried by itself. Of those that gain more than `keep_gain` standard errors of their gain the
+    best is kept, and the rest is tried again. Where no single one does, all that are left are tried together: only then, as
+    a useful one would carry useless ones with it. statistics: names → cross-fitted statistics with them.
     """
     kept: Names = ()
     left, tried = tuple(names), {}
     base = statistics(kept) if left else None
     while left:
-        options = [(name,) for name in left] + ([left] if len(left) > 1 else [])
-        found = [statistics(kept + option) for option in options]
-        gains = [gain(base, one) for one in found]
-        enough = [n for n, (gained, error) in enumerate(gains) if gained > max(keep_gain * error, _NOTHING)]
-        best = max(enough, key=lambda n: gains[n][0], default=None)
-        for number, (option, (gained, error)) in enumerate(zip(options, gains, strict=True)):
-            name = " + ".join(option)
-            score = tried[name].alone if name in tried else alone and alone(option)
-            tried[name] = Tried(kind, name, score, gained, error, number == best)
-        if best is None:
+        taken = None
+        for options in ([(name,) for name in left], [left] if len(left) > 1 else []):
+            found = {option: statistics(kept + option) for option in options}
+            gains = {option: gain(base, one) for option, one in found.items()}
+            enough = [one for one, (gained, error) in gains.items() if gained > max(keep_gain * error, _NOTHING)]
+            taken = max(enough, key=lambda one: gains[one][0], default=None)
+            for option, (gained, error) in gains.items():
+                name = " + ".join(option)
+                score = tried[name].alone if name in tried else alone and alone(option)
+                tried[name] = Tried(kind, name, score, gained, error, option == taken)
+            if taken:
+                break
+        if taken is None:
             break
-        kept, base = kept + options[best], found[best]
+        kept, base = kept + taken, found[taken]
         left = tuple(name for name in left if name not in kept)
     return kept, list(tried.values())
 

@@ -13,6 +13,8 @@ from tessera.decide.tables import Mix, Tables
 from tessera.decide.weights import Combinations, simplex
 from tessera.metrics.score import Score, score_of
 
+SHORT, LONG = 3, 24  # combinations that are scored exactly: at a time, and at most
+
 
 class Option(NamedTuple):
     """What weights and levels are fitted to. models: those that may weigh."""
@@ -45,10 +47,7 @@ class Fitting:
         """The weights and levels that score best on units (numbers); of equals the first."""
         key = option, units.tobytes(), rule
         if key not in self._fitted:
-            mixes = self._mixes(option, units, rule)
-            self.tables.read(mixes, COARSE[self.tables.cut])
-            fits = [self._fit_levels(mix, units, rule) for mix in mixes]
-            self._fitted[key] = max(fits, key=lambda fitted: fitted.score)
+            self._fitted[key] = self._fit(option, units, rule)
         return self._fitted[key]
 
     def crossfit(self, option: Option, units: np.ndarray, rule: Rule) -> np.ndarray:
@@ -56,8 +55,8 @@ class Fitting:
         key = option, units.tobytes(), rule
         if key not in self._crossfitted:
             sets, _ = holdouts(self.about.loc[units], self.seed)
-            mixes = [mix for out in sets for mix in self._mixes(option, np.delete(units, out), rule)]
-            self.tables.read(mixes, COARSE[self.tables.cut])  # all in one pass
+            first = [self._ranked(option, np.delete(units, out), rule)[:SHORT] for out in sets]
+            self.tables.read([mix for some in first for mix, _ in some], COARSE[self.tables.cut])  # all in one pass
             self._crossfitted[key] = crossfit(
                 units, sets, lambda others, out: self.statistics(self.fit(option, others, rule), out, rule)
             )
@@ -76,14 +75,41 @@ class Fitting:
         """The decision of a fit, without steps."""
         return self.tables.decision(fitted.mix, fitted.levels, rule.by, {})
 
-    def _mixes(self, option: Option, units: np.ndarray, rule: Rule) -> list[Mix]:
-        """Those worth an exact look."""
+    @property
+    def nbytes(self) -> int:
+        """Bytes of what is kept."""
+        return self.tables.nbytes + sum(one.statistics.nbytes for one in self._combinations.values())
+
+    def _fit(self, option: Option, units: np.ndarray, rule: Rule) -> Fitted:
+        """The first combinations of the coarse ranking, some at a time, for as long as one that follows may be better: if its
+        coarse score is wrong by twice as much as any was so far."""
+        ranked, comparable = (
+            self._ranked(option, units, rule),
+            self.tables.exact and rule.name == "max" and not rule.shrink,
+        )
+        fits: list[Fitted] = []
+        best, doubt = -np.inf, 0.0
+        for start in range(0, min(len(ranked), LONG), SHORT):
+            some = ranked[start : start + SHORT]
+            if fits and not (comparable and some[0][1] + doubt > best):
+                break
+            self.tables.read([mix for mix, _ in some], COARSE[self.tables.cut])
+            fits += [self._fit_levels(mix, units, rule) for mix, _ in some]
+            best = max(fitted.score for fitted in fits)
+            doubt = 2 * max(abs(fitted.score - coarse) for fitted, (_, coarse) in zip(fits, ranked, strict=False))
+        return max(fits, key=lambda fitted: fitted.score)
+
+    def _ranked(self, option: Option, units: np.ndarray, rule: Rule) -> list[tuple[Mix, float]]:
+        """The combinations of an option's models, best first, with their coarse scores."""
         models = np.isin(self.tables.evidence.models, option.models)
         allowed = np.flatnonzero(self.weights[:, ~models].sum(1) == 0)
+        scores = np.zeros(1)
         if len(allowed) > 1:
-            about = self.about.loc[units]
-            allowed = self._of(option).shortlist(units, about, rule, allowed)
-        return [Mix(option.views, option.blend, tuple(map(float, self.weights[number]))) for number in allowed]
+            scores = self._of(option).scores(units, self.about.loc[units], rule, allowed)
+        return [
+            (Mix(option.views, option.blend, tuple(map(float, self.weights[allowed[n]]))), float(scores[n]))
+            for n in np.argsort(-scores, kind="stable")
+        ]
 
     def _of(self, option: Option) -> Combinations:
         key = option.views, option.blend

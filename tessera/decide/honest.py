@@ -34,8 +34,15 @@ def evaluate(search: Search, free: Freedoms, resamples: int, seed: int) -> dict:
             statistics[out] = search.tables.measure(one, out)
         said |= _crossfitted(search, held_out, decisions, statistics, resamples, seed)
     return said | {
-        key: {str(name): score_of(score, statistics[members]) for name, members in about.groupby(column).indices.items()}
-        for key, column in (("by_fold", "fold"), ("by_stratum", "stratum"), ("by_domain", "domain"), ("by_group", "group"))
+        key: {
+            str(name): score_of(score, statistics[members]) for name, members in about.groupby(column).indices.items()
+        }
+        for key, column in (
+            ("by_fold", "fold"),
+            ("by_stratum", "stratum"),
+            ("by_domain", "domain"),
+            ("by_group", "group"),
+        )
     }
 
 

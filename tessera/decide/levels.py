@@ -123,22 +123,34 @@ def _best(shared: np.ndarray, names: np.ndarray, judge: Judge) -> dict[str, np.n
 def _plateaus(
     levels: list, shared: np.ndarray, chosen: dict[str, np.ndarray], names: np.ndarray, groups: np.ndarray, judge: Judge
 ) -> dict[str, np.ndarray]:
-    picked = at_levels(shared.reshape(*shared.shape[:3], -1), chosen, names).reshape(*shared.shape[:2], *shared.shape[3:])
+    picked = at_levels(shared.reshape(*shared.shape[:3], -1), chosen, names).reshape(
+        *shared.shape[:2], *shared.shape[3:]
+    )
     found = {}
     for name, own in chosen.items():
         members = names == name if name != EVERYWHERE else np.full(len(names), True)
         rest = picked[~members].sum(0)  # (A, J, K)
-        index = np.empty_like(own)
-        for a, best in enumerate(own):
-            curve = judge(rest[a] + shared[members, a].sum(0))
-            error = left_out_error(shared[members, a, best], groups[members], lambda total, a=a: judge(rest[a] + total))
-            index[a] = nearest(levels, _plateau(curve, int(best), error, isinstance(levels[0], list)))
-        found[name] = index
+        found[name] = np.array(
+            [
+                nearest(
+                    levels,
+                    _plateau(shared[members, a], groups[members], rest[a], best, judge, isinstance(levels[0], list)),
+                )
+                for a, best in enumerate(own)
+            ]
+        )
     return found
 
 
-def _plateau(curve: np.ndarray, best: int, error: float, unordered: bool) -> np.ndarray:
-    """Indices of the levels no more than `error` below the best; of ordered ones those that hang together with it."""
+def _plateau(
+    statistics: np.ndarray, groups: np.ndarray, rest: np.ndarray, best: int, judge: Judge, unordered: bool
+) -> np.ndarray:
+    """Indices of the levels no worse than a standard error below the best; of ordered ones those that hang together with it.
+
+    statistics: (units, L, J, K); rest: (J, K), summed over all other units.
+    """
+    curve = judge(rest + statistics.sum(0))
+    error = left_out_error(statistics[:, best], groups, lambda total: judge(rest + total))
     within = curve >= curve[best] - error
     if unordered:
         return np.flatnonzero(within)

@@ -51,7 +51,9 @@ class Search:
             option, tried = self._option(option, units, free, keep)
         decision = self.fitting.decision(self.fitting.fit(option, units, free.rule), free.rule)
         if sets:
-            kept, found = keep("step", tuple(free.steps), partial(self._crossfit_steps, decision, free.steps, units, sets))
+            kept, found = keep(
+                "step", tuple(free.steps), partial(self._crossfit_steps, decision, free.steps, units, sets)
+            )
             decision, tried = self._with_steps(decision, free.steps, kept, units), tried + found
         return decision, tried
 

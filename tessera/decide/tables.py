@@ -74,6 +74,16 @@ class Tables:
                 for level, statistics in zip(lacking, found, strict=True):
                     kept.setdefault(str(level), np.empty((len(self.units), *statistics.shape)))[unit] = statistics
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of what is kept."""
+        kept = [
+            *self.histograms.values(),
+            *self._masks.values(),
+            *(a for one in self._levels.values() for a in one.values()),
+        ]
+        return sum(array.nbytes for array in kept)
+
     def blended(self, mix: Mix, row: int) -> np.ndarray:
         """The blended map (C, H, W) uint8 of a row."""
         used = [(model, share) for model, share in zip(self.evidence.models, mix.weights, strict=True) if share > 0]

@@ -38,8 +38,6 @@ def score_curves(search: Search, decision: Decision) -> dict[str, list[list[floa
     levels, statistics = tables.table(mix, search.about.index.to_numpy(), COARSE["threshold"])
     members = {EVERYWHERE: np.full(len(strata), True)} | {name: strata == name for name in sorted(set(strata) - {""})}
     return {
-        name: [
-            np.interp(THRESHOLDS, levels, curve).tolist() for curve in search.score.finish(statistics[where].sum(0))
-        ]
+        name: [np.interp(THRESHOLDS, levels, curve).tolist() for curve in search.score.finish(statistics[where].sum(0))]
         for name, where in members.items()
     }

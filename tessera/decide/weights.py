@@ -1,4 +1,4 @@
-"""Which weights of the models are worth an exact look: all combinations, ranked by coarse joint histograms."""
+"""All combinations of the models' weights, scored nearly, by coarse joint histograms."""
 
 import itertools
 import math
@@ -16,7 +16,6 @@ from tessera.errors import InputError
 from tessera.metrics.counts import FScore
 
 MOST_WEIGHTS = 5000  # combinations; beyond it a search takes hours
-SHORT = 3  # combinations that are scored exactly
 _CHUNK = 2**24  # bytes of statistics that are looked at together
 
 
@@ -51,14 +50,11 @@ class Combinations:
                 counts[:, units.of_row[row], c] += counts_by_threshold(coarse_histograms(cells, weights))
         self.statistics = np.stack([self.score.statistics(one).astype(np.float32) for one in counts])
 
-    def shortlist(self, units: np.ndarray, about: pd.DataFrame, rule: Rule, allowed: np.ndarray) -> np.ndarray:
-        """The numbers of the `SHORT` best among the allowed combinations, on units (numbers) that `about` tells of."""
+    def scores(self, units: np.ndarray, about: pd.DataFrame, rule: Rule, allowed: np.ndarray) -> np.ndarray:
+        """The score of each allowed combination (numbers) at its best levels, on units (numbers) that `about` tells of."""
         names = rule.names(about)
-        own = sorted(set(map(str, names)))
-        member = np.stack([names == name for name in own]).astype(np.float32)  # (S, units)
-        scores = np.concatenate([self._scores(some, units, member, rule) for some in self._chunks(allowed)])
-        order = np.argsort(-scores, kind="stable")[:SHORT]
-        return allowed[order]
+        member = np.stack([names == name for name in sorted(set(map(str, names)))]).astype(np.float32)  # (S, units)
+        return np.concatenate([self._scores(some, units, member, rule) for some in self._chunks(allowed)])
 
     def _chunks(self, allowed: np.ndarray) -> list[np.ndarray]:
         return np.array_split(allowed, max(1, len(allowed) * self.statistics[0].nbytes // _CHUNK))
