@@ -67,7 +67,7 @@ class Drawn(Evidence):
         maps = []
         for number in range(len(MODELS)):
             logits = 6 * (truth - 1.2) + (0.5 + 0.4 * number) * self._noise(rng, 3)
-            maps.append(255 * self.sure / (1 + np.exp(-2 * logits)))
+            maps.append(255 * self.sure / 2 * (1 + np.tanh(logits)))
         valid = np.ones_like(target)
         valid[: self.size // 20] = False
         return np.stack(maps)[:, None].astype(np.float32), target[None], valid[None]
@@ -79,7 +79,7 @@ class Drawn(Evidence):
 
 def main(quick: bool) -> None:
     cv2.setNumThreads(1)
-    size, rounds = (256, 1) if quick else (2048, 1)
+    size, rounds = (256, 1) if quick else (2048, 3)
     parts = [
         compare_thresholds(size, 1 if quick else 3),
         compare_weights(size, rounds, 1.0, "confident models"),
@@ -138,7 +138,7 @@ def compare_weights(size: int, rounds: int, sure: float, what: str) -> tuple[tup
         return Fitting(evidence, POOLED, "threshold", STEP, 0).fit(option, units, RULE)
 
     def every() -> Fitted:
-        return max((_exact(evidence, list(one)) for one in simplex(3, STEP)), key=lambda fitted: fitted.score)
+        return max((_exact(evidence, one) for one in simplex(3, STEP).tolist()), key=lambda fitted: fitted.score)
 
     seconds, found = _timed({"ours": ours, "one histogram a combination": every}, rounds)
     best, all_of_them = found["ours"], found["one histogram a combination"]
@@ -179,7 +179,10 @@ def _coarse_alone(evidence: Evidence) -> Fitted:
     """What the best of all combinations on maps of 64 equal levels really scores at the threshold found there."""
     width = 256 // LEVELS
     found = max(
-        (_exact(evidence, list(one), lambda maps: maps // width * width + (width - 1) / 2) for one in simplex(3, STEP)),
+        (
+            _exact(evidence, one, lambda maps: maps // width * width + (width - 1) / 2)
+            for one in simplex(3, STEP).tolist()
+        ),
         key=lambda fitted: fitted.score,
     )
     counts = [

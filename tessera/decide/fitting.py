@@ -13,7 +13,7 @@ from tessera.decide.tables import Mix, Tables
 from tessera.decide.weights import Combinations, simplex
 from tessera.metrics.score import Score, score_of
 
-SHORT, LONG = 3, 24  # combinations that are scored exactly: at a time, and at most
+SHORT, LONG = 2, 24  # combinations that are scored exactly: at a time, and at most
 
 
 class Option(NamedTuple):

@@ -6,12 +6,12 @@ import cv2
 import numpy as np
 
 _EXACT = 2**24  # pixels; OpenCV returns counts as float32, whole numbers up to here
-NEGATIVE, POSITIVE, IGNORED = range(3)  # what a pixel is; IGNORED and what is above it
+IGNORED, NEGATIVE, POSITIVE = range(3)  # what a pixel is
 
 
 def states(target: np.ndarray, valid: np.ndarray) -> np.ndarray:
     """What each pixel is, (C, H, W) uint8. target, valid: (C, H, W) bool."""
-    return target.view(np.uint8) + (valid.view(np.uint8) ^ 1) * np.uint8(IGNORED)
+    return valid.view(np.uint8) + (target & valid).view(np.uint8)
 
 
 def histogram(blended: np.ndarray, target: np.ndarray, valid: np.ndarray) -> np.ndarray:
@@ -23,7 +23,7 @@ def histogram(blended: np.ndarray, target: np.ndarray, valid: np.ndarray) -> np.
     counts = np.zeros((len(blended), 2, 256), np.int64)
     for c, band in bands(blended.shape):
         pair = [state[c, band], np.ascontiguousarray(blended[c, band])]
-        counts[c] += cv2.calcHist(pair, [0, 1], None, [2, 256], [0, 2, 0, 256]).astype(np.int64)
+        counts[c] += cv2.calcHist(pair, [0, 1], None, [3, 256], [0, 3, 0, 256])[NEGATIVE:].astype(np.int64)
     return counts
 
 

@@ -59,7 +59,7 @@ def _merge(of_bands: list[tuple[np.ndarray, np.ndarray]], models: int) -> Cells:
     planes = codes.view(np.uint8).reshape(len(codes), codes.itemsize)[:, :models].T.copy()
     truth = planes[0] >> 6
     planes[0] &= LEVELS - 1
-    counted = truth < IGNORED
+    counted = truth != IGNORED
     return Cells(planes[:, counted], truth[counted] == POSITIVE, pixels[counted])
 
 

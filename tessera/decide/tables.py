@@ -51,28 +51,41 @@ class Tables:
 
     def read(self, mixes: Iterable[Mix], levels: list) -> None:
         """Reads what is new of it, all units in one pass over the pixels."""
-        new = {}
-        for mix in dict.fromkeys(mixes):
-            lacking = [level for level in levels if str(level) not in self._levels.get(mix, {})]
-            if mix not in self.histograms if self.exact else lacking:
-                new[mix] = lacking
-        if not new:
-            return
-        classes = self.evidence.task.channels
         if self.exact:
-            self.histograms |= {mix: np.zeros((len(self.units), classes, 2, 256), np.uint32) for mix in new}
-        rows = tqdm(self.evidence.rows.index, "levels", unit="row", leave=False, disable=None)
+            self._read_histograms([mix for mix in dict.fromkeys(mixes) if mix not in self.histograms])
+            return
+        kept = {mix: self._levels.setdefault(mix, {}) for mix in mixes}
+        self._read_levels({mix: [one for one in levels if str(one) not in known] for mix, known in kept.items()})
+
+    def _read_histograms(self, mixes: list[Mix]) -> None:
+        shape = len(self.units), self.evidence.task.channels, 2, 256
+        self.histograms |= {mix: np.zeros(shape, np.uint32) for mix in mixes}
+        alike = {(mix.views, mix.blend) for mix in mixes}
+        for row in tqdm(self.evidence.rows.index if mixes else [], "histograms", unit="row", leave=False, disable=None):
+            truth = self.evidence.truth(row)
+            for views, name in sorted(alike):
+                maps = BLENDS[name](self.evidence.maps(row, self.evidence.models, list(views)))
+                for mix in mixes:
+                    if (mix.views, mix.blend) == (views, name):
+                        found = histogram(blend(maps, list(mix.weights)), *truth)
+                        self.histograms[mix][self.units.of_row[row]] += found.astype(np.uint32)
+
+    def _read_levels(self, new: dict[Mix, list]) -> None:
+        new = {mix: levels for mix, levels in new.items() if levels}
+        rows = tqdm(self.evidence.rows.index if new else [], "levels", unit="row", leave=False, disable=None)
         for unit, of_unit, _ in self.units.collect((row, row) for row in rows):
-            truth = [self.evidence.truth(row) for row in of_unit]
-            for mix, lacking in new.items():
-                blended = [self.blended(mix, row) for row in of_unit]
-                if self.exact:
-                    self.histograms[mix][unit] = sum(map(histogram, blended, *zip(*truth, strict=True)))
-                    continue
-                found = self._at_levels(blended, truth, lacking, self.evidence.spacing(of_unit[0]))
-                kept = self._levels.setdefault(mix, {})
-                for level, statistics in zip(lacking, found, strict=True):
-                    kept.setdefault(str(level), np.empty((len(self.units), *statistics.shape)))[unit] = statistics
+            truth, spacing = [self.evidence.truth(row) for row in of_unit], self.evidence.spacing(of_unit[0])
+            for mix, levels in new.items():
+                found = self._at_levels([self._blended(mix, row) for row in of_unit], truth, levels, spacing)
+                for level, statistics in zip(levels, found, strict=True):
+                    kept = self._levels[mix].setdefault(str(level), np.empty((len(self.units), *statistics.shape)))
+                    kept[unit] = statistics
+
+    def _blended(self, mix: Mix, row: int) -> np.ndarray:
+        """The blended map (C, H, W) uint8 of a row."""
+        used = [(model, share) for model, share in zip(self.evidence.models, mix.weights, strict=True) if share > 0]
+        maps = self.evidence.maps(row, [model for model, _ in used], list(mix.views))
+        return blend(BLENDS[mix.blend](maps), [share for _, share in used])
 
     @property
     def nbytes(self) -> int:
@@ -83,12 +96,6 @@ class Tables:
             *(a for one in self._levels.values() for a in one.values()),
         ]
         return sum(array.nbytes for array in kept)
-
-    def blended(self, mix: Mix, row: int) -> np.ndarray:
-        """The blended map (C, H, W) uint8 of a row."""
-        used = [(model, share) for model, share in zip(self.evidence.models, mix.weights, strict=True) if share > 0]
-        maps = self.evidence.maps(row, [model for model, _ in used], list(mix.views))
-        return blend(BLENDS[mix.blend](maps), [share for _, share in used])
 
     def _at_levels(self, blended: list, truth: list, levels: list, spacing: tuple[float, ...]) -> Iterable[np.ndarray]:
         """Statistics (C, K) of a unit at each level."""
