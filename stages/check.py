@@ -1,6 +1,6 @@
 """check: builds the network and tries `augment` of every model that would be trained, before days of training.
 
-No stage: run it by hand after an edit of params.yaml. It reads data/manifest.csv, and writes nothing.
+No stage: run it by hand after an edit of params.yaml. It reads data/clean.csv, and writes nothing.
 """
 
 import pandas as pd
@@ -20,7 +20,7 @@ from tessera.tasks import build_task
 def main() -> None:
     params = load_params()
     task = build_task(params.data.task, params.data.classes)
-    channels = int(read_manifest(paths.MANIFEST, "train").channels.iloc[0])
+    channels = int(read_manifest(paths.CLEAN, "train").channels.iloc[0])
     rows, problems = [], []
     for name in params.train.models:  # those of train.full are among them
         model = params.models[name]

@@ -11,7 +11,7 @@ from tessera.params.load import load_params
 
 
 def command(main: Callable[..., None]) -> None:
-    """Calls `main` with the positional arguments that its signature names; an InputError ends with exit code 1."""
+    """Calls `main` with the positional arguments that its signature names, those with a default optional; an InputError ends with exit code 1."""
     parser = argparse.ArgumentParser(
         prog=f"python -m {sys.modules['__main__'].__spec__.name}",
         description=sys.modules[main.__module__].__doc__,
@@ -19,7 +19,8 @@ def command(main: Callable[..., None]) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     for argument in inspect.signature(main).parameters.values():
-        parser.add_argument(argument.name, type=argument.annotation)
+        optional = {} if argument.default is argument.empty else {"nargs": "?", "default": argument.default}
+        parser.add_argument(argument.name, type=argument.annotation, **optional)
     arguments = vars(parser.parse_args())
     try:
         _check(arguments)

@@ -15,6 +15,6 @@ if TYPE_CHECKING:
 
 def oof_evidence(models: list[str], folds: list[int], views: list[str], data: "Data") -> Evidence:
     """The rows of all parts of the declared folds, with the declared models' out-of-fold predictions."""
-    rows = oof_rows(read_folds(paths.FOLDS), read_manifest(paths.MANIFEST, "train"), folds, data.pixel_size)
+    rows = oof_rows(read_folds(paths.FOLDS), read_manifest(paths.CLEAN, "train"), folds, data.pixel_size)
     stores = {model: {fold: paths.oof(model, fold) for fold in folds} for model in models}
     return Evidence(rows, stores, views, PixelStore(paths.TILES), build_task(data.task, data.classes))

@@ -16,9 +16,9 @@ from tessera.params.load import load_params
 
 def main() -> None:
     params = load_params()
-    manifest, store = read_manifest(paths.MANIFEST), PixelStore(paths.TILES)
+    manifest, store = read_manifest(paths.CLEAN), PixelStore(paths.TILES)
     patches = place_patches(pd.read_parquet(paths.PATCHES), params.tile.size, store, manifest)
-    parts = make_folds(manifest, patches, params.fold, params.data)
+    parts = make_folds(manifest, patches, params.fold, params.data, params.clean.drop)
     notes = check_folds(parts, manifest, patches, params.fold, store)
     summary = summarize(parts, manifest, patches, params.fold.count)
     with paths.writing(paths.FOLDS) as path:

@@ -26,7 +26,7 @@ def prepare(model: str) -> Fit:
     """The training on all folds."""
     params = load_params()
     section, size = params.models[model], params.tile.size
-    store, manifest = PixelStore(paths.TILES), read_manifest(paths.MANIFEST, "train")
+    store, manifest = PixelStore(paths.TILES), read_manifest(paths.CLEAN, "train")
     task = build_task(params.data.task, params.data.classes, store.flip_pairs)
     patches, windows = place_everywhere(pd.read_parquet(paths.PATCHES), size, section, store, manifest)
     return Fit(model, paths.FULL, section, task, params.train.amp, size, store, manifest, patches, windows, None)

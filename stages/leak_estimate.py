@@ -31,7 +31,7 @@ def main() -> None:
     params = load_params()
     name, fold, size = params.train.models[0], params.fold.run[0], params.tile.size
     model = params.models[name]
-    store, parts, manifest = PixelStore(paths.TILES), read_folds(paths.FOLDS), read_manifest(paths.MANIFEST, "train")
+    store, parts, manifest = PixelStore(paths.TILES), read_folds(paths.FOLDS), read_manifest(paths.CLEAN, "train")
     patches, _, grouped = place_training(
         pd.read_parquet(paths.PATCHES), size, model, store, manifest, parts, fold, params.fold.buffer
     )

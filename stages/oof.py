@@ -21,7 +21,7 @@ def main(model: str, fold: int) -> None:
     params = load_params()
     section, device, store = params.models[model], machine.device(), PixelStore(paths.TILES)
     task = build_task(params.data.task, params.data.classes, store.flip_pairs)
-    manifest, parts = read_manifest(paths.MANIFEST, "train"), read_folds(paths.FOLDS)
+    manifest, parts = read_manifest(paths.CLEAN, "train"), read_folds(paths.FOLDS)
     parts = parts[parts.fold == fold]
     weights = paths.weights(model, fold)
     refuse_seen(read_about(weights), parts, manifest, params.fold.unit, params.fold.buffer)

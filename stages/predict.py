@@ -20,7 +20,7 @@ def main(model: str) -> None:
     params = load_params()
     section, device, store = params.models[model], machine.device(), PixelStore(paths.TILES)
     task = build_task(params.data.task, params.data.classes, store.flip_pairs)
-    manifest = read_manifest(paths.MANIFEST)
+    manifest = read_manifest(paths.CLEAN)
     channels = int(manifest.channels.iloc[0])
     weights = paths.predicting(model, params.fold.run, params.train.full, params.train.full_use)
     folds = [paths.weights(model, fold) for fold in params.fold.run]

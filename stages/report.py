@@ -21,7 +21,7 @@ def main() -> None:
     scores, folds = (json.loads(path.read_text()) for path in (paths.SCORES, paths.FOLDS_REPORT))
     records = {model: {fold: json.loads(paths.record(model, fold).read_text()) for fold in run} for model in models}
     histories = {model: {fold: pd.read_csv(paths.history(model, fold)) for fold in run} for model in models}
-    manifest, parts = read_manifest(paths.MANIFEST, "train"), read_folds(paths.FOLDS)
+    manifest, parts = read_manifest(paths.CLEAN, "train"), read_folds(paths.FOLDS)
 
     evidence = oof_evidence(models, run, params.predict.views, params.data)
     patches = place_patches(pd.read_parquet(paths.PATCHES), params.tile.size, evidence.pixels, manifest)

@@ -22,7 +22,7 @@ def main() -> None:
     params = load_params()
     recipe, scores = (json.loads(path.read_text()) for path in (paths.RECIPE, paths.SCORES))
     score, dialect = build_score(params.score), build_dialect(params.submit.dialect, params.data.classes)
-    manifest = read_manifest(paths.MANIFEST)
+    manifest = read_manifest(paths.CLEAN)
     decision = Decision(**recipe["decision"])
 
     oof = oof_evidence(params.tune.ensemble, params.fold.run, params.predict.views, params.data)

@@ -28,7 +28,7 @@ def prepare(model: str, fold: int) -> Fit:
     """The training beside a fold."""
     params = load_params()
     section, size = params.models[model], params.tile.size
-    store, parts, manifest = PixelStore(paths.TILES), read_folds(paths.FOLDS), read_manifest(paths.MANIFEST, "train")
+    store, parts, manifest = PixelStore(paths.TILES), read_folds(paths.FOLDS), read_manifest(paths.CLEAN, "train")
     task = build_task(params.data.task, params.data.classes, store.flip_pairs)
     patches, windows, kept = place_training(
         pd.read_parquet(paths.PATCHES), size, section, store, manifest, parts, fold, params.fold.buffer

@@ -22,7 +22,7 @@ from tessera.params.load import load_params
 def main() -> None:
     params = load_params()
     tune, score = params.tune, build_score(params.score)
-    manifest = read_manifest(paths.MANIFEST)
+    manifest = read_manifest(paths.CLEAN)
     declared = [paths.oof(model, fold) for model in params.train.models for fold in params.fold.run]
     notes = paths.undeclared("oof/*/fold_*.h5", declared)
     evidence = oof_evidence(tune.ensemble, params.fold.run, params.predict.views, params.data)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 SAMPLE = Path("data/raw/sample")
 MANIFEST = Path("data/manifest.csv")
+CLEAN = Path("data/clean.csv")
 SAMPLE_SUBMISSION = Path("data/sample_submission.csv")
 TILES = Path("data/tiles.h5")
 PATCHES = Path("data/patches.parquet")
@@ -16,6 +17,7 @@ RECIPE = Path("submissions/recipe.json")
 SCORES = Path("submissions/scores.json")
 SUBMISSION = Path("submissions/submission.csv")
 REPORT = Path("reports/report.html")
+AUDIT = Path("reports/audit.html")
 SCRATCH = Path("scratch")  # partial files, all of them: never beside an artefact
 
 FULL = "full"  # instead of a fold: the fit on all of them

@@ -52,7 +52,7 @@ def inside(folder: Path, params: dict | None = None) -> Iterator[None]:
 
 def run_stages(params: dict) -> None:
     """Runs ingest to report, every declared model and fold, in the current folder; its raw files are there."""
-    for stage in ("ingest", "tile", "fold"):
+    for stage in ("ingest", "tile", "clean", "fold"):
         run_stage(stage)
     for model in params["train"]["models"]:
         for fold in params["fold"]["run"]:

@@ -19,9 +19,9 @@ SHIPPED = yaml.safe_load((ROOT / "params.yaml").read_text())
 
 def checked(folder: Path, params: dict) -> None:
     with inside(folder, params):
-        paths.MANIFEST.parent.mkdir()
+        paths.CLEAN.parent.mkdir()
         pd.DataFrame([("a", "train", 1), ("t", "test", 1)], columns=["image_id", "subset", "channels"]).to_csv(
-            paths.MANIFEST, index=False
+            paths.CLEAN, index=False
         )
         check.main()
 

@@ -54,6 +54,13 @@ def test_scores_say_how_they_came_about(home):
     assert low <= scores["ensemble"]["crossfitted"] <= high
 
 
+def test_the_audit_shows_rows_to_review(home):
+    run_stage("audit", 2)
+    page = paths.AUDIT.read_text()
+    assert page.count('<img src="data:image/jpeg;base64,') == 2
+    assert "drop: [" in page and "http" not in page
+
+
 def test_the_report_needs_no_network(home):
     page = paths.REPORT.read_text()
     assert 'src="http' not in page and 'href="http' not in page

@@ -89,7 +89,7 @@ def _check_folds(params_file: Path, source: Path, tiles: Path) -> list[str]:
     store = PixelStore(tiles)
     patches = place_patches(patches, params.tile.size, store, manifest)
     assert params.fold.near is not None
-    return check_folds(make_folds(manifest, patches, params.fold, data), manifest, patches, params.fold, store)
+    return check_folds(make_folds(manifest, patches, params.fold, data, []), manifest, patches, params.fold, store)
 
 
 @needs_data

@@ -38,7 +38,7 @@ def near_duplicates(
     """
     strange = sorted({name for pair in allowed for name in pair} - set(manifest.image_id))
     if strange:
-        raise InputError(f"fold.allow names {', '.join(strange)}: data/manifest.csv has no such image")
+        raise InputError(f"fold.allow names {', '.join(strange)}: data/clean.csv has no such image")
     places, hashes = hash_images(store, list(manifest.image_id))
     numbers = parts.groupby("image_id").fold.agg(lambda own: own.iloc[0] if own.nunique() == 1 else SEVERAL)
     about = places.merge(manifest[["image_id", "group", "digest"]], on="image_id")  # row by row as `places`

@@ -9,6 +9,7 @@ COLUMNS = [
     "image", "label", "slices", "digest",
 ]  # fmt: skip
 LABEL_UNIT = "label_unit"  # a further column, "volume", where one label stands for all depth of a volume
+WEIGHT = "weight"  # a further column of data/clean.csv: how often an image's patches are drawn, beside others' 1
 TRAIN, TEST = "train", "test"
 _TEXT = {name: str for name in COLUMNS if name not in ("height", "width", "depth", "channels")}
 

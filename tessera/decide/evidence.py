@@ -1,5 +1,6 @@
 """What decisions are made on: rows (images or slices) with their models' probabilities and, for OOF, their truth."""
 
+import itertools
 from collections.abc import Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
@@ -66,6 +67,16 @@ class Evidence:
                     volumes[item] = self.volumes(item, decision)
                 mask = min_volume(mask, decision.steps[VOLUME_STEP], volumes[item][z])
             yield row, mask
+
+    def masks_under(
+        self, decisions: dict[str, Decision], rows: Iterable[int] | None = None
+    ) -> Iterator[tuple[int, np.ndarray]]:
+        """`masks` of rows that are decided by their own decision each: row_id → decision."""
+        names = self.rows.row_id
+        for decision, own in itertools.groupby(
+            names.index if rows is None else rows, lambda row: decisions[names[row]]
+        ):
+            yield from self.masks(decision, list(own))
 
     def volumes(self, item: str, decision: Decision) -> dict[int, list[np.ndarray]]:
         """`component_volumes` over all rows of an item, after the decision's steps that look at single rows."""

@@ -133,6 +133,13 @@ def gallery(evidence: Evidence, scores: dict) -> tuple[list[Row], list[Row]]:
 
 def _shown(evidence: Evidence, decisions: dict[str, Decision], row: int, score: float) -> Row:
     about = evidence.rows.loc[row]
+    ((_, mask),) = evidence.masks(decisions[about.row_id], [row])
+    return Row(about.row_id, about.group, about.stratum, float(score), draw_row(evidence, row, mask))
+
+
+def draw_row(evidence: Evidence, row: int, mask: np.ndarray) -> str:
+    """The `picture` of a row. mask: (C, H, W) bool."""
+    about = evidence.rows.loc[row]
     _, *working = evidence.pixels.shape(about.image_id)
     original = evidence.pixels.read_truth(about.image_id, about.z).shape[:2]
     y, x = (start * side // length for start, side, length in zip((about.y0, about.x0), working, original, strict=True))
@@ -143,9 +150,7 @@ def _shown(evidence: Evidence, decisions: dict[str, Decision], row: int, score: 
     z = evidence.pixels.depth(about.image_id).slice_of(about.z)
     image = evidence.pixels.read_window(about.image_id, z, y, x, height, width)
     truth, valid = evidence.truth(row)
-    ((_, mask),) = evidence.masks(decisions[about.row_id], [row])
-    address = picture(image, truth, mask, valid)
-    return Row(about.row_id, about.group, about.stratum, float(score), address)
+    return picture(image, truth, mask, valid)
 
 
 def picture(image: np.ndarray, truth: np.ndarray, mask: np.ndarray, valid: np.ndarray) -> str:

@@ -61,11 +61,13 @@ def decided(said: dict) -> list[tuple[str, str, str]]:
         (what, say(decision), _spread(map(say, others)))
         for what, say in (("views", lambda one: " + ".join(one["views"])), ("blend", lambda one: one["blend"]))
     ]
-    levels, cut, column = decision["levels"], decision["cut"], decision["by"]
+    levels, cut = decision["levels"], decision["cut"]
+    other = {"": cut, "stratum": f"{cut}, other strata", "domain": f"{cut}, other domains"}[decision["by"]]
+    unit = " of 255" if cut == "threshold" else ""
     for name, chosen in levels.items():
-        other = f"{cut}, other {column} values" if len(levels) > 1 else cut
         seen = (say_levels(one["levels"].get(name, one["levels"][EVERYWHERE])) for one in others)
-        lines.append((other if name == EVERYWHERE else f"{cut}, {name}", say_levels(chosen), _spread(seen)))
+        what = other if name == EVERYWHERE else f"{cut}, {name}"
+        lines.append((what, say_levels(chosen) + unit, _spread(seen)))
     steps = {name: None for one in (decision, *others) for name in one["steps"]}
     lines += [(name, _step(decision, name), _spread(_step(one, name) for one in others)) for name in steps]
     return lines

@@ -1,6 +1,5 @@
 """Writes masks through a submission's writer and checks what was written by reading it back."""
 
-import itertools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,10 +22,8 @@ TOLERANCE = 1e-9  # of a score read back; the masks must be the same
 
 def masks(evidence: Evidence, decisions: dict[str, Decision]) -> Iterator[tuple[str, np.ndarray]]:
     """(row_id, mask (C, H, W) bool) of every row under its decision."""
-    names = evidence.rows.row_id
-    for decision, rows in itertools.groupby(names.index, lambda row: decisions[names[row]]):
-        for row, mask in evidence.masks(decision, list(rows)):
-            yield names[row], mask
+    for row, mask in evidence.masks_under(decisions):
+        yield evidence.rows.row_id[row], mask
 
 
 def rows_asked_for(rows: pd.DataFrame, template: pd.DataFrame, data: "Data") -> pd.DataFrame:

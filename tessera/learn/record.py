@@ -7,6 +7,7 @@ import pandas as pd
 import torch
 
 from tessera.data.boxes import union
+from tessera.data.manifest import WEIGHT
 from tessera.learn import ranks
 from tessera.learn.networks.build import parameters_of
 from tessera.learn.progress import Clock
@@ -16,12 +17,13 @@ from tessera.machine import peak_memory
 
 def describe_seen(windows: pd.DataFrame, manifest: pd.DataFrame) -> dict:
     """What a checkpoint has seen: its training windows, united into boxes [image_id, z0, z1, y0, y1, x0, x1] (original
-    px, half-open), and the groups and file digests of their images."""
+    px, half-open), and the groups and file digests of their images; and the weights of those that weigh less or more."""
     images = manifest[manifest.image_id.isin(windows.image_id)]
+    weights = images.set_index("image_id")[WEIGHT] if WEIGHT in images else pd.Series()
     return {
         "parts": union(windows).to_numpy().tolist(),
         "groups": sorted(set(images.group)), "digests": sorted(set(images.digest)),
-    }  # fmt: skip
+    } | ({"weights": weights[weights != 1].to_dict()} if (weights != 1).any() else {})  # fmt: skip
 
 
 def describe(said: dict, run: Run, clock: Clock, device: torch.device) -> tuple[dict, dict]:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from tessera.data.manifest import WEIGHT
 from tessera.errors import InputError
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ KINDS = ["group", "stratum", "domain"]  # columns of the manifest
 
 
 def with_kinds(patches: pd.DataFrame, manifest: pd.DataFrame, model: "Model") -> pd.DataFrame:
-    """The patches with the group, stratum and domain of their images.
+    """The patches with the group, stratum and domain of their images, and where images weigh differently their weight.
 
     Raises InputError when the model weighs a domain that no image of the manifest has.
     """
@@ -22,15 +23,19 @@ def with_kinds(patches: pd.DataFrame, manifest: pd.DataFrame, model: "Model") ->
     for name in model.domain_weights:
         if name not in domains:
             raise InputError(f"domain_weights names {name!r}; training images are of {', '.join(domains)}")
-    return patches.merge(manifest[["image_id", *KINDS]], on="image_id", how="left", validate="many_to_one")
+    columns = ["image_id", *KINDS]
+    if WEIGHT not in patches and WEIGHT in manifest and (manifest[WEIGHT] != 1).any():
+        columns.append(WEIGHT)
+    return patches.merge(manifest[columns], on="image_id", how="left", validate="many_to_one")
 
 
 def draw_epoch(patches: pd.DataFrame, model: "Model", epoch: int) -> np.ndarray:
     """The items of an epoch for `Windows`, in random order; decided by (seed, epoch) alone.
 
     Positives and empties get their share of `model.patches`; in either half, or in all without a share, what `balance`
-    names comes equally often, and a domain's patches `domain_weights` times as often. A patch comes a second time only
-    once all of its kind (half, domain and what is balanced) have come.
+    names comes equally often, and a domain's patches `domain_weights` times as often; where there is a column `weight`,
+    each so many times as often. A patch comes a second time only once all of its kind (half, domain, weight and what is
+    balanced) have come.
     """
     random = np.random.default_rng([model.seed, epoch])
     count = model.patches or len(patches)
@@ -71,14 +76,16 @@ def _draw_half(
     half: np.ndarray, count: int, patches: pd.DataFrame, keys: np.ndarray, model: "Model", random: np.random.Generator
 ) -> list[np.ndarray]:
     """Patch numbers drawn from those of a half, an array a kind."""
-    table = pd.DataFrame({"key": keys[half], "domain": patches.domain.to_numpy()[half] if model.domain_weights else ""})
-    kinds = list(table.groupby(["key", "domain"]).indices.items())
+    domain = patches.domain.to_numpy()[half] if model.domain_weights else ""
+    weight = patches.weight.to_numpy()[half] if "weight" in patches else 1.0
+    table = pd.DataFrame({"key": keys[half], "domain": domain, "weight": weight})
+    kinds = list(table.groupby(["key", "domain", "weight"]).indices.items())
     if len(kinds) == 1:
         return [_draw(half, count, random)]
     sizes = table.key.value_counts()
     weights = [
-        len(rows) / (sizes[key] if model.balance else 1) * model.domain_weights.get(domain, 1)
-        for (key, domain), rows in kinds
+        len(rows) / (sizes[key] if model.balance else 1) * model.domain_weights.get(domain, 1) * weight
+        for (key, domain, weight), rows in kinds
     ]
     counts = _apportion(count, np.array(weights), random)
     return [_draw(half[rows], wanted, random) for (_, rows), wanted in zip(kinds, counts, strict=True)]

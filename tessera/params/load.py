@@ -13,6 +13,7 @@ from pydantic import ValidationError, model_validator
 
 from tessera.errors import InputError
 from tessera.params.agreement import check_agreement, check_steps
+from tessera.params.clean import Clean
 from tessera.params.data import Data
 from tessera.params.fold import Fold
 from tessera.params.model import Model
@@ -31,6 +32,7 @@ class Params(Section):
     data: Data
     score: Score
     tile: Tile
+    clean: Clean
     fold: Fold
     train: Train
     models: dict[Name, Model]

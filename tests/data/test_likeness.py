@@ -138,7 +138,7 @@ def test_many_pairs_are_cut_short_and_an_unknown_id_is_named(pixel_store: Store)
     problems, _ = near_duplicates(*world, 6, [])
     assert len(problems) == 21
     assert problems[-1] == "8 more pairs look alike; a fold.near below 6 finds fewer"
-    with pytest.raises(InputError, match="fold.allow names gone: data/manifest.csv has no such image"):
+    with pytest.raises(InputError, match="fold.allow names gone: data/clean.csv has no such image"):
         near_duplicates(*world, 6, [("i0", "gone")])
 
 

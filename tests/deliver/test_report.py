@@ -17,7 +17,7 @@ from tessera.decide.honest import evaluate
 from tessera.decide.levels import Rule
 from tessera.decide.thresholds import score_curves
 from tessera.deliver.plots import BEST, LONG_SIDE, WORST, gallery, picture, threshold_curves
-from tessera.deliver.report import build_page, summarize_strata
+from tessera.deliver.report import build_page, decided, summarize_strata
 from tessera.errors import InputError
 from tessera.metrics.counts import FScore, f_score
 from tessera.predict.store import Plane, create_item
@@ -187,6 +187,30 @@ def test_every_class_has_a_line_with_its_own_threshold(classes: list[str], strat
     assert words.count("score") == (len(classes) if strata else 1)
     if strata and len(classes) > 1:
         assert set(classes) <= set(words)
+
+
+def test_all_of_a_decision_is_said_beside_what_held_out_sets_chose() -> None:
+    def one(low: int, steps: dict, views: list[str]) -> dict:
+        levels = {"*": [[low, 200]], "k": [[10, 20]]}
+        return {"weights": {"m": 1.0}, "views": views, "blend": "ranks", "cut": "hysteresis", "by": "stratum",
+                "levels": levels, "steps": steps}  # fmt: skip
+
+    said = {
+        "decision": one(90, {"gate": 5}, ["identity"]),
+        "holdouts": [
+            {"decision": one(80, {}, ["identity"])},
+            {"decision": one(85, {"largest": 2}, ["identity", "flip_h"])},
+        ],
+    }
+    assert decided(said) == [
+        ("weight of m", "1", "1"),
+        ("views", "identity", "identity, identity + flip_h"),
+        ("blend", "ranks", "ranks"),
+        ("hysteresis, other strata", "90…200", "80…200, 85…200"),
+        ("hysteresis, k", "10…20", "10…20"),
+        ("gate", "5", "off"),
+        ("largest", "off", "off, 2"),
+    ]
 
 
 def test_the_page_says_which_score_it_is(page: str) -> None:

@@ -26,6 +26,13 @@ def test_a_checkpoint_lists_the_pixels_groups_and_digests_it_saw() -> None:
     assert json.loads(json.dumps(seen)) == seen
 
 
+def test_a_checkpoint_says_which_images_weighed_less_or_more() -> None:
+    windows = _windows(a=[1], c=[0])
+    alike = describe_seen(windows, MANIFEST.assign(weight=[1.0, 0.5, 1.0]))  # b trains nothing here
+    assert alike == describe_seen(windows, MANIFEST)
+    assert describe_seen(windows, MANIFEST.assign(weight=[1.0, 0.5, 0.25])) == alike | {"weights": {"c": 0.25}}
+
+
 @pytest.mark.parametrize("z", range(10))
 def test_the_guard_knows_every_slice_that_was_listed(z: int) -> None:
     about = {"model": "m", "fold": 0} | describe_seen(_windows(a=[7, 2, 3, 1]), MANIFEST)

@@ -147,3 +147,35 @@ def test_patches_learn_the_kinds_of_their_images(model: Callable) -> None:
     ]  # fmt: skip
     with pytest.raises(InputError, match="domain_weights names 'f'; training images are of d, e"):
         with_kinds(patches, images, model(domain_weights={"f": 3}))
+
+
+IMAGES = np.repeat(["a", "b", "c"], [20, 30, 50])
+
+
+@pytest.mark.parametrize("share", [None, 0.5])
+@pytest.mark.parametrize("keys", [{}, {"balance": "group"}])
+def test_images_come_as_often_as_they_weigh(draw: Callable, share: float | None, keys: dict) -> None:
+    patches = _patches(
+        NUMBERS % 2 == 0, group=IMAGES, weight=np.where(IMAGES == "a", 0.5, np.where(IMAGES == "b", 2, 1))
+    )
+    names, counts = np.unique(IMAGES[draw(patches, patches=240, positive_share=share, **keys)], return_counts=True)
+    wanted = np.array([1, 1, 1] if keys else [20, 30, 50]) * [0.5, 2, 1]
+    assert names.tolist() == ["a", "b", "c"]
+    np.testing.assert_allclose(counts, 240 * wanted / wanted.sum(), atol=2)
+
+
+def test_a_weight_that_all_have_changes_no_draw(draw: Callable) -> None:
+    keys = {"patches": 70, "positive_share": 0.6, "balance": "group", "domain_weights": {"rare": 2}}
+    patches = _patches(**COLUMNS)
+    for weight in (1.0, 0.3):
+        np.testing.assert_array_equal(draw(patches.assign(weight=weight), 3, **keys), draw(patches, 3, **keys))
+
+
+def test_patches_learn_weights_only_where_images_weigh_differently(model: Callable) -> None:
+    images = pd.DataFrame({"image_id": ["x", "y"], "group": "", "stratum": "", "domain": "", "weight": [1.0, 1.0]})
+    patches = pd.DataFrame({"image_id": ["y", "x", "y"]})
+    assert "weight" not in with_kinds(patches, images, model())
+    lighter = images.assign(weight=[1.0, 0.25])
+    assert with_kinds(patches, lighter, model()).weight.tolist() == [0.25, 1.0, 0.25]
+    own = patches.assign(weight=0.5)  # pseudo-labelled ones come with theirs
+    assert with_kinds(own, lighter, model()).weight.tolist() == [0.5] * 3

@@ -57,7 +57,7 @@ def _prepare(
     module.write_competition(source)
     change(source)
     with inside(folder, values):
-        for stage in ("ingest", "tile", "fold"):
+        for stage in ("ingest", "tile", "clean", "fold"):
             run_stage(stage)
         return Prepared(
             load_params(), read_manifest(paths.MANIFEST).set_index("image_id"),

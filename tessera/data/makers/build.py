@@ -29,11 +29,15 @@ MAKERS = {
 }
 
 
-def make_folds(manifest: pd.DataFrame, patches: pd.DataFrame, fold: "Fold", data: "Data") -> pd.DataFrame:
-    """The parts of all training images: the columns of a box, and `fold`. patches: with their bounds."""
+def make_folds(
+    manifest: pd.DataFrame, patches: pd.DataFrame, fold: "Fold", data: "Data", dropped: list[str]
+) -> pd.DataFrame:
+    """The parts of all training images: the columns of a box, and `fold`. patches: with their bounds. dropped: ids of
+    images that were cleaned out, which a list of folds may still name."""
     train = manifest[manifest.subset == TRAIN].sort_values("image_id", ignore_index=True)
     if fold.given and fold.given.endswith(".csv"):
-        train = train.assign(**{fold.given: read_given(Path(data.source) / fold.given, data.id, train.image_id)})
+        given = read_given(Path(data.source) / fold.given, data.id, train.image_id, dropped)
+        train = train.assign(**{fold.given: given})
     for column in fold.strata:
         if column not in train.columns:
             raise InputError(f"fold.strata: the manifest has no column {column!r}; it has {', '.join(train.columns)}")

@@ -27,9 +27,11 @@ def make_given(train: pd.DataFrame, patches: pd.DataFrame, fold: "Fold") -> pd.D
     return whole_images(train).assign(fold=found.astype(int))
 
 
-def read_given(path: Path, id_column: str, image_ids: pd.Series) -> pd.Series:
-    """The column `fold` of a csv, in the order of the training images' ids. Raises InputError naming file and id."""
+def read_given(path: Path, id_column: str, image_ids: pd.Series, dropped: list[str]) -> pd.Series:
+    """The column `fold` of a csv, in the order of the training images' ids; rows of images that were dropped are passed
+    over. Raises InputError naming file and id."""
     table = read_csv(path, id_column, "fold")
+    table = table[~table[id_column].isin(dropped)]
     ids = table[id_column]
     problems = [f"id {name!r} has a second row" for name in ids[ids.duplicated()]]
     problems += [f"id {name!r} is no training image; remove its row" for name in sorted(set(ids) - set(image_ids))]

@@ -62,16 +62,27 @@ def component_volumes(slices: Iterable[tuple[int, np.ndarray]]) -> dict[int, lis
 
 
 def _touching(lower: np.ndarray, upper: np.ndarray) -> np.ndarray:
-    """Pairs (P, 2) of labels of two neighbouring slices (H, W) that touch, diagonals included; each pair once."""
+    """Pairs (P, 2) of labels of two neighbouring slices (H, W) that touch, diagonals included; each pair once.
+
+    A diagonal tells something new only between a px with nothing above it and one with nothing below it: others are
+    united by what lies there.
+    """
     height, width = lower.shape
     base = int(upper.max()) + 1
-    pairs = []
+    pairs = [_pairs(lower, upper, base)]
+    below, above = np.where(upper > 0, 0, lower), np.where(lower > 0, 0, upper)
     for dy, dx in np.ndindex(3, 3):
-        one = lower[max(dy - 1, 0) : height + min(dy - 1, 0), max(dx - 1, 0) : width + min(dx - 1, 0)]
-        other = upper[max(1 - dy, 0) : height + min(1 - dy, 0), max(1 - dx, 0) : width + min(1 - dx, 0)]
-        both = (one > 0) & (other > 0)
-        pairs.append(np.unique(one[both].astype(np.int64) * base + other[both]))
+        one = below[max(dy - 1, 0) : height + min(dy - 1, 0), max(dx - 1, 0) : width + min(dx - 1, 0)]
+        other = above[max(1 - dy, 0) : height + min(1 - dy, 0), max(1 - dx, 0) : width + min(1 - dx, 0)]
+        pairs.append(_pairs(one, other, base))
     return np.stack(np.divmod(np.unique(np.concatenate(pairs)), base), 1)
+
+
+def _pairs(one: np.ndarray, other: np.ndarray, base: int) -> np.ndarray:
+    """one · base + other wherever both are above 0; neighbours that are equal once."""
+    both = (one > 0) & (other > 0)
+    codes = one[both].astype(np.int64) * base + other[both]
+    return codes[np.flatnonzero(np.diff(codes, prepend=-1))]
 
 
 class _Forest:

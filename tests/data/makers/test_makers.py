@@ -30,13 +30,17 @@ def _fold(unit: str = "image", count: int = 3, **changes: object) -> Fold:
 
 
 def _make(
-    manifest: pd.DataFrame, fold: Fold, patches: pd.DataFrame = NO_PATCHES, source: Path = Path()
+    manifest: pd.DataFrame,
+    fold: Fold,
+    patches: pd.DataFrame = NO_PATCHES,
+    source: Path = Path(),
+    dropped: list[str] = (),
 ) -> pd.DataFrame:
     data = Data(
         source=str(source), task="binary", classes=["a"], channels="grey", train_images="{image_id}.png",
         train_masks="m/{image_id}.png", solution=None,
     )  # fmt: skip
-    return make_folds(manifest, patches, fold, data)
+    return make_folds(manifest, patches, fold, data, dropped)
 
 
 def _patches(manifest: pd.DataFrame, share: np.ndarray) -> pd.DataFrame:

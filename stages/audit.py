@@ -1,0 +1,36 @@
+"""audit: images sorted by how surely out-of-fold predictions disagree with their labels, on a page to review them.
+
+No stage: run it by hand after `dvc repro tune`. What it shows goes, once reviewed, into `clean:` of params.yaml. The
+number of rows that are shown may be given.
+"""
+
+import json
+from pathlib import Path
+
+from stages.command import command
+from stages.evidence import oof_evidence
+from tessera import paths
+from tessera.decide.decision import Decision, held_out_decisions
+from tessera.deliver.audit import build_audit
+from tessera.errors import InputError
+from tessera.params.load import load_params
+
+SHOWN = 60  # rows
+
+
+def main(shown: int = SHOWN) -> None:
+    params = load_params()
+    scores = json.loads(paths.SCORES.read_text())
+    evidence = oof_evidence(params.tune.ensemble, params.fold.run, params.predict.views, params.data)
+    if scores["rows"]["row_id"] != evidence.rows.row_id.tolist():
+        raise InputError(f"{paths.SCORES} is of other rows than {paths.FOLDS}: rerun `dvc repro tune`")
+    said = scores["ensemble"]
+    decisions = dict.fromkeys(evidence.rows.row_id, Decision(**said["decision"])) | held_out_decisions(said)
+    page = build_audit(Path(params.data.source).name, evidence, decisions, shown)
+    with paths.writing(paths.AUDIT) as path:
+        path.write_text(page, encoding="utf-8")
+    print(f"{paths.AUDIT}, {len(page) / 1e6:.1f} MB")
+
+
+if __name__ == "__main__":
+    command(main)
