@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from benchmarks import tiling, training, training_gpu
+from benchmarks import tiling, training, training_gpu, tuning
 
 
 def test_the_tiling_benchmark_runs(capsys: pytest.CaptureFixture[str]) -> None:
@@ -32,3 +32,14 @@ def test_the_benchmark_of_loaders_runs(capsys: pytest.CaptureFixture[str]) -> No
     said = capsys.readouterr().out
     found = json.JSONDecoder().raw_decode(said, said.index("{\n"))[0]
     assert list(found["img/s"]["tiny"]) == ["network alone", "device", "workers", "naive"]
+
+
+def test_the_benchmark_of_the_search_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    """And finds on small images as well what an exact look at every combination finds."""
+    tuning.main(quick=True)
+    rows = json.loads(capsys.readouterr().out)
+    assert [row["peer_name"] for row in rows if row["peer_name"]] == [
+        "a mask a threshold", "one histogram a combination", "one histogram a combination",
+    ]  # fmt: skip
+    lost = [row for row in rows if row["what"].endswith("below the best of all combinations")]
+    assert len(lost) == 2 and all(row["met"] for row in lost)

@@ -6,7 +6,7 @@ import numpy as np
 
 from tessera.decide.decision import Decision
 from tessera.decide.evidence import Evidence
-from tessera.decide.grids import COARSE, ROUNDS, finer
+from tessera.decide.grids import ROUNDS, finer
 from tessera.decide.holdouts import crossfit, holdouts
 from tessera.decide.levels import Rule, at_levels, choose_levels
 from tessera.decide.tables import Mix, Tables
@@ -56,7 +56,7 @@ class Fitting:
         if key not in self._crossfitted:
             sets, _ = holdouts(self.about.loc[units], self.seed)
             first = [self._ranked(option, np.delete(units, out), rule)[:SHORT] for out in sets]
-            self.tables.read([mix for some in first for mix, _ in some], COARSE[self.tables.cut])  # all in one pass
+            self.tables.read([mix for some in first for mix, _ in some], self.tables.levels)  # all in one pass
             self._crossfitted[key] = crossfit(
                 units, sets, lambda others, out: self.statistics(self.fit(option, others, rule), out, rule)
             )
@@ -83,17 +83,15 @@ class Fitting:
     def _fit(self, option: Option, units: np.ndarray, rule: Rule) -> Fitted:
         """The first combinations of the coarse ranking, some at a time, for as long as one that follows may be better: if its
         coarse score is wrong by twice as much as any was so far."""
-        ranked, comparable = (
-            self._ranked(option, units, rule),
-            self.tables.exact and rule.name == "max" and not rule.shrink,
-        )
+        ranked = self._ranked(option, units, rule)
+        comparable = self.tables.exact and rule.name == "max" and not rule.shrink
         fits: list[Fitted] = []
         best, doubt = -np.inf, 0.0
         for start in range(0, min(len(ranked), LONG), SHORT):
             some = ranked[start : start + SHORT]
             if fits and not (comparable and some[0][1] + doubt > best):
                 break
-            self.tables.read([mix for mix, _ in some], COARSE[self.tables.cut])
+            self.tables.read([mix for mix, _ in some], self.tables.levels)
             fits += [self._fit_levels(mix, units, rule) for mix, _ in some]
             best = max(fitted.score for fitted in fits)
             doubt = 2 * max(abs(fitted.score - coarse) for fitted, (_, coarse) in zip(fits, ranked, strict=False))
@@ -119,9 +117,9 @@ class Fitting:
 
     def _fit_levels(self, mix: Mix, units: np.ndarray, rule: Rule) -> Fitted:
         about, cut = self.about.loc[units], self.tables.cut
-        table = self.tables.table(mix, units, COARSE[cut])
+        table = self.tables.table(mix, units, self.tables.levels)
         chosen = choose_levels(table, about, rule, self.score.finish, self.seed)
-        for number in range(0 if self.tables.exact else ROUNDS):
+        for number in range(0 if self.tables.exact or self.tables.counted else ROUNDS):
             around = [table.levels[index] for index in sorted({int(one) for own in chosen.values() for one in own})]
             table = self.tables.table(mix, units, finer(cut, table.levels, around, number))
             chosen = choose_levels(table, about, rule, self.score.finish, self.seed)

@@ -1,4 +1,8 @@
-"""The levels of each cut that a search looks at: some to begin with, then nearer and nearer to those that are chosen."""
+"""The levels of each cut that a search looks at.
+
+Where a row's counts at many levels come at once (`COUNTS`), all of `DENSE`; where each level is a mask to be measured, those
+of `COARSE`, then `finer` ones nearer and nearer to those that are chosen.
+"""
 
 import numpy as np
 
@@ -14,6 +18,11 @@ COARSE = {
     "quantile": [float(f"{0.001 * _RATIO**number:.4g}") for number in range(15)],
     "hysteresis": [[low, high] for low in _WIDE for high in _WIDE if low <= high],
     "triplet": [[top, area, bottom] for top in _WIDE for area in (1, 64, 512) for bottom in _WIDE if bottom <= top],
+}
+DENSE = {
+    "quantile": [float(f"{0.0005 * 1.08**number:.4g}") for number in range(99)],
+    "hysteresis": [[low, high] for low in range(8, 256, 8) for high in range(low, 256, 8)],
+    "triplet": [[top, area, low] for top in _FINE for area in (1, 16, 64, 256, 1024) for low in _FINE if low <= top],
 }
 
 

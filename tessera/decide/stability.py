@@ -3,7 +3,6 @@
 import numpy as np
 
 from tessera.decide.decision import EVERYWHERE, Decision
-from tessera.decide.grids import COARSE
 from tessera.decide.holdouts import holdouts
 from tessera.decide.levels import Rule, Table, at_levels, choose_levels
 from tessera.decide.search import Search
@@ -20,7 +19,7 @@ def stability(search: Search, decision: Decision, one: bool, seed: int) -> dict[
     """
     mix = Mix(tuple(decision.views), decision.blend, tuple(decision.weights.values()))
     about, everything = search.about, search.about.index.to_numpy()
-    levels = COARSE[decision.cut]
+    levels = search.tables.levels
     levels = levels + [level for own in decision.levels.values() for level in own if level not in levels]
     table = search.tables.table(mix, everything, levels)
     names = about[decision.by].to_numpy() if decision.by else np.full(len(about), EVERYWHERE)

@@ -10,7 +10,7 @@ from tessera.decide.blending import BLENDS, blend
 from tessera.decide.cuts.build import CUTS
 from tessera.decide.decision import EVERYWHERE, Decision
 from tessera.decide.evidence import Evidence
-from tessera.decide.grids import COUNTS
+from tessera.decide.grids import COARSE, COUNTS, DENSE
 from tessera.decide.histograms import counts_by_threshold, histogram
 from tessera.decide.levels import Table
 from tessera.decide.units import Units, measure, measure_unit
@@ -31,16 +31,23 @@ class Tables:
     """Statistics of an evidence's units by mix and level. What was read is kept, a few KB a unit, class and mix; pixels
     are not.
 
-    exact: one histogram a unit tells the statistics at every threshold. Else levels are read as they are asked for.
+    exact: one histogram a unit tells the statistics at every threshold. counted: the counts of many levels come at once.
+    Otherwise each level is a mask to be measured.
     """
 
     def __init__(self, evidence: Evidence, score: Score, cut: str):
         self.evidence, self.score, self.cut = evidence, score, cut
         self.units = Units(evidence.rows, score.unit)
         self.exact = score.from_counts and cut == "threshold"
+        self.counted = score.from_counts and cut in COUNTS
         self.histograms: dict[Mix, np.ndarray] = {}  # (units, C, 2, 256) uint32
         self._levels: dict[Mix, dict[str, np.ndarray]] = {}  # level → (units, C, K)
         self._masks: dict[tuple, np.ndarray] = {}  # (C, K)
+
+    @property
+    def levels(self) -> list:
+        """Those that a search begins with; `counted` ones are all there are."""
+        return THRESHOLDS if self.exact else (DENSE if self.counted else COARSE)[self.cut]
 
     def table(self, mix: Mix, units: np.ndarray, levels: list) -> Table:
         """Statistics of units (numbers) at the levels; at every threshold if `exact`."""
@@ -64,11 +71,13 @@ class Tables:
         for row in tqdm(self.evidence.rows.index if mixes else [], "histograms", unit="row", leave=False, disable=None):
             truth = self.evidence.truth(row)
             for views, name in sorted(alike):
-                maps = BLENDS[name](self.evidence.maps(row, self.evidence.models, list(views)))
-                for mix in mixes:
-                    if (mix.views, mix.blend) == (views, name):
-                        found = histogram(blend(maps, list(mix.weights)), *truth)
-                        self.histograms[mix][self.units.of_row[row]] += found.astype(np.uint32)
+                some = [mix for mix in mixes if (mix.views, mix.blend) == (views, name)]
+                used = np.flatnonzero(np.any([mix.weights for mix in some], 0))
+                maps = self.evidence.maps(row, [self.evidence.models[number] for number in used], list(views))
+                maps = BLENDS[name](maps)
+                for mix in some:
+                    found = histogram(blend(maps, [mix.weights[number] for number in used]), *truth)
+                    self.histograms[mix][self.units.of_row[row]] += found.astype(np.uint32)
 
     def _read_levels(self, new: dict[Mix, list]) -> None:
         new = {mix: levels for mix, levels in new.items() if levels}
@@ -99,7 +108,7 @@ class Tables:
 
     def _at_levels(self, blended: list, truth: list, levels: list, spacing: tuple[float, ...]) -> Iterable[np.ndarray]:
         """Statistics (C, K) of a unit at each level."""
-        if self.score.from_counts and self.cut in COUNTS:
+        if self.counted:
             counts = sum(COUNTS[self.cut](one, *of_row, levels) for one, of_row in zip(blended, truth, strict=True))
             return self.score.statistics(counts)
         cut = CUTS[self.cut]

@@ -4,7 +4,6 @@ import numpy as np
 import pandas as pd
 
 from tessera.decide.decision import EVERYWHERE, Decision
-from tessera.decide.grids import COARSE
 from tessera.decide.search import Search
 from tessera.decide.tables import THRESHOLDS, Mix, Tables
 
@@ -35,7 +34,7 @@ def score_curves(search: Search, decision: Decision) -> dict[str, list[list[floa
     if tables.cut != "threshold":
         tables = Tables(search.evidence, search.score, "threshold")
     mix = Mix(tuple(decision.views), decision.blend, tuple(decision.weights.values()))
-    levels, statistics = tables.table(mix, search.about.index.to_numpy(), COARSE["threshold"])
+    levels, statistics = tables.table(mix, search.about.index.to_numpy(), tables.levels)
     members = {EVERYWHERE: np.full(len(strata), True)} | {name: strata == name for name in sorted(set(strata) - {""})}
     return {
         name: [np.interp(THRESHOLDS, levels, curve).tolist() for curve in search.score.finish(statistics[where].sum(0))]
