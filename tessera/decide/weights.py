@@ -35,8 +35,8 @@ def simplex(models: int, step: float) -> np.ndarray:
 class Combinations:
     """Statistics (W, units, C, levels, K) of every combination of weights (W, M), from one pass over the evidence.
 
-    They are coarse, and they are all that is held: some KB a unit and class for 231 combinations. A score that does not
-    follow from counts is stood in for by pooled Dice.
+    They are coarse, and they are all that is held: 170 KB a unit and class for 231 combinations, whatever the size of the
+    images. A score that does not follow from counts is stood in for by pooled Dice.
     """
 
     def __init__(self, tables: Tables, weights: np.ndarray, views: tuple[str, ...], blend: str):
