@@ -78,9 +78,9 @@ def sample_claims(scores: dict) -> list[dict]:
 
 def paired_claim(what: str, first: dict, second: dict, scores: dict) -> dict:
     """The gain of the second over the first, cross-fitted, with its paired interval over groups."""
-    counts = [np.array(said["counts"]) for said in (first, second)]
+    statistics = [np.array(said["statistics"]) for said in (first, second)]
     score = FScore(scores["score"]["average"], scores["score"]["empty"])
-    low, high = paired_interval(*counts, np.array(scores["rows"]["group"]), score, resamples=10000, seed=0)
+    low, high = paired_interval(*statistics, np.array(scores["units"]["group"]), score, resamples=10000, seed=0)
     gain = second["crossfitted"] - first["crossfitted"]
     return claim(
         f"sample: {what}, paired interval over groups", f"{gain:+.4f} ({low:+.4f}…{high:+.4f})", "excludes 0", low > 0

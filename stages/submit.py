@@ -14,7 +14,7 @@ from tessera.deliver.scoreboard import solution_score, table
 from tessera.deliver.submission import check_score, masks, rows_asked_for, shapes_of
 from tessera.errors import raise_problems
 from tessera.labels import read_csv
-from tessera.metrics.counts import build_score
+from tessera.metrics.build import build_score
 from tessera.params.load import load_params
 
 
@@ -45,7 +45,7 @@ def main() -> None:
     print(table(scores))
     if params.data.solution:
         solution = Path(params.data.source) / params.data.solution
-        print(f"{'test (solution.csv)':<24}{solution_score(paths.SUBMISSION, solution, dialect, shapes, score):>11.4f}")
+        print(f"{'test (solution.csv)':<24}{solution_score(paths.SUBMISSION, solution, dialect, test, score):>11.4f}")
 
 
 if __name__ == "__main__":

@@ -2,18 +2,20 @@
 
 import json
 
-import numpy as np
-
 from stages.command import command
 from stages.evidence import oof_evidence
 from tessera import paths
 from tessera.data.manifest import read_manifest
+from tessera.decide.choose import say
+from tessera.decide.decision import Decision
 from tessera.decide.evidence import test_rows
-from tessera.decide.honest import evaluate, unmeasured
+from tessera.decide.honest import unmeasured
+from tessera.decide.levels import Rule
 from tessera.decide.recipe import build_recipe
-from tessera.decide.search import Search, simplex
+from tessera.decide.search import Freedoms, Search
 from tessera.decide.thresholds import offer_strata, score_curves
-from tessera.metrics.counts import build_score
+from tessera.decide.verdict import verdict
+from tessera.metrics.build import build_score
 from tessera.params.load import load_params
 
 
@@ -28,18 +30,19 @@ def main() -> None:
     by, refusal = offer_strata(tune.thresholds, rows, asked)
     full = unmeasured([name for name in tune.ensemble if name in params.train.full], params.train.full_use)
 
-    weights = simplex(len(tune.ensemble), tune.step)
-    search = Search(evidence, weights, by, tune.steps.candidates, score)
-    ensemble = evaluate(search, None, tune.bootstrap, tune.seed)
-    models = {}
-    for number, name in enumerate(tune.ensemble):
-        alone = np.flatnonzero(weights[:, number] == 1)
-        models[name] = evaluate(search, alone, tune.bootstrap, tune.seed) if len(weights) > 1 else ensemble
+    rule = Rule(by, tune.thresholds == "one", tune.rule, tune.shrink)
+    free = Freedoms(
+        tuple(evidence.views), tuple(tune.ensemble), tuple(tune.blend), tune.steps.candidates, rule, tune.keep_gain
+    )
+    search = Search(evidence, score, tune.cut, tune.step, tune.seed)
+    said = verdict(search, free, tune.bootstrap, tune.seed)
+    ensemble = said["ensemble"]
     scores = {
         "score": params.score.model_dump() | {"name": score.name}, "classes": params.data.classes, "notes": [*refusal, *full],
-        "ensemble": ensemble, "models": models,
+        **said,
         "selected_on_validation": [name for name in tune.ensemble if params.models[name].selected_on_validation],
-        "curves": score_curves(search, ensemble["decision"]), "rows": rows.to_dict("list"),
+        "curves": score_curves(search, Decision(**ensemble["decision"])),
+        "units": search.about.to_dict("list"), "rows": rows.to_dict("list"),
     }  # fmt: skip
     with paths.writing(paths.SCORES) as path:
         path.write_text(json.dumps(scores, indent=1, ensure_ascii=False) + "\n")
@@ -50,11 +53,11 @@ def main() -> None:
     recipe = build_recipe(
         ensemble["decision"], params.data, params.tile, params.models, checkpoints, params.predict, params.train.amp,
         channels=int(manifest.channels.iloc[0]), notes=full,
-    )  # fmt: skip
+    ) | {"tried": said["tried"]}  # fmt: skip
     with paths.writing(paths.RECIPE) as path:
         path.write_text(json.dumps(recipe, indent=1, ensure_ascii=False) + "\n")
-    for note in [*notes, *refusal, *full]:
-        print(note)
+    for line in [*notes, *refusal, *full, *say(said["tried"], tune.keep_gain)]:
+        print(line)
     print(f"optimistic {ensemble['optimistic']:.4f}, cross-fitted {ensemble['crossfitted'] or ensemble['reason']}")
 
 

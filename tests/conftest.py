@@ -133,7 +133,7 @@ class MemoryEvidence(Evidence):
         by_view = {model: one if isinstance(one, dict) else {"identity": one} for model, one in maps.items()}
         self.models, self.views, self._maps, self._labels = (
             list(maps),
-            list(next(iter(by_view.values()))),
+            list(next(iter(by_view.values()), ())),
             by_view,
             labels,
         )

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from benchmarks import inference, tiling, training, training_gpu
+from benchmarks import inference, tiling, training, training_gpu, tuning
 
 
 def test_the_tiling_benchmark_runs(capsys: pytest.CaptureFixture[str]) -> None:
@@ -42,3 +42,14 @@ def test_the_inference_benchmark_runs(capsys: pytest.CaptureFixture[str]) -> Non
         assert any(row["peer_name"] == peer for row in rows) != (f"{peer}: not installed" in said[end:])
     assert {row["peer_name"] for row in rows} >= {"naive numpy", "crop + 2 forwards"}
     assert sum("extra RSS" in row["what"] for row in rows) >= 2
+
+
+def test_the_benchmark_of_the_search_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    """And finds on small images as well what an exact look at every combination finds."""
+    tuning.main(quick=True)
+    rows = json.loads(capsys.readouterr().out)
+    assert [row["peer_name"] for row in rows if row["peer_name"]] == [
+        "a mask a threshold", "one histogram a combination", "one histogram a combination",
+    ]  # fmt: skip
+    lost = [row for row in rows if row["what"].endswith("below the best of all combinations")]
+    assert len(lost) == 2 and all(row["met"] for row in lost)

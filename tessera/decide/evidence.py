@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Iterable, Iterator
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -48,7 +49,7 @@ class Evidence:
     def _map(self, row: int, model: str, views: tuple[str, ...]) -> np.ndarray:
         if (row, model, views) in self._kept:
             return self._kept[row, model, views]
-        item, z, fold = self.rows.loc[row, ["item", "z", "fold"]]
+        item, z, fold = self._about(row, "item", "z", "fold")
         values = self.stores[model][fold].read(item, z, list(views))
         if self._kept_bytes + values.nbytes <= KEPT:
             self._kept[row, model, views] = values
@@ -61,7 +62,7 @@ class Evidence:
         for row in self.rows.index if rows is None else rows:
             mask = self._row_mask(row, decision)
             if VOLUME_STEP in decision.steps:
-                item, z = self.rows.loc[row, ["item", "z"]]
+                item, z = self._about(row, "item", "z")
                 if item not in volumes:
                     volumes[item] = self.volumes(item, decision)
                 mask = min_volume(mask, decision.steps[VOLUME_STEP], volumes[item][z])
@@ -83,7 +84,7 @@ class Evidence:
         return component_volumes((z, self._row_mask(row, decision)) for row, z in slices.z.items())
 
     def _row_mask(self, row: int, decision: Decision) -> np.ndarray:
-        name = self.rows[decision.by][row] if decision.by else EVERYWHERE
+        name = self._columns[decision.by][row] if decision.by else EVERYWHERE
         return decision.mask(self.maps(row, decision.models, decision.views), name, self.spacing(row)[1:])
 
     def spacing(self, row: int) -> tuple[float, float, float]:
@@ -91,12 +92,20 @@ class Evidence:
 
         Nothing says how far apart slices are: they are taken to be as far as px.
         """
-        return (float(self.rows.pixel_size[row]),) * 3
+        return (self._columns["pixel_size"][row],) * 3
 
     def truth(self, row: int) -> tuple[np.ndarray, np.ndarray]:
         """Target and valid of a row, each (C, H, W) bool, at the original resolution."""
-        image_id, z, y0, y1, x0, x1 = self.rows.loc[row, ["image_id", "z", "y0", "y1", "x0", "x1"]]
+        image_id, z, y0, y1, x0, x1 = self._about(row, "image_id", "z", "y0", "y1", "x0", "x1")
         return self.task.encode_target(self.pixels.read_truth(image_id, z)[y0:y1, x0:x1])
+
+    @cached_property
+    def _columns(self) -> dict[str, list]:
+        """The rows by column: pandas takes milliseconds to look up a row, and each is looked up thousands of times."""
+        return {name: self.rows[name].tolist() for name in self.rows}
+
+    def _about(self, row: int, *columns: str) -> list:
+        return [self._columns[column][row] for column in columns]
 
 
 def oof_rows(parts: pd.DataFrame, manifest: pd.DataFrame, folds: list[int], pixel_size: str | None) -> pd.DataFrame:

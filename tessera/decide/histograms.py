@@ -1,9 +1,17 @@
 """One pass over the pixels of a row tells its counts at every threshold."""
 
+from collections.abc import Iterator
+
 import cv2
 import numpy as np
 
 _EXACT = 2**24  # pixels; OpenCV returns counts as float32, whole numbers up to here
+IGNORED, NEGATIVE, POSITIVE = range(3)  # what a pixel is
+
+
+def states(target: np.ndarray, valid: np.ndarray) -> np.ndarray:
+    """What each pixel is, (C, H, W) uint8. target, valid: (C, H, W) bool."""
+    return valid.view(np.uint8) + (target & valid).view(np.uint8)
 
 
 def histogram(blended: np.ndarray, target: np.ndarray, valid: np.ndarray) -> np.ndarray:
@@ -11,17 +19,20 @@ def histogram(blended: np.ndarray, target: np.ndarray, valid: np.ndarray) -> np.
 
     blended: (C, H, W) uint8. target, valid: (C, H, W) bool; what is not valid is in neither.
     """
+    state = states(target, valid)
     counts = np.zeros((len(blended), 2, 256), np.int64)
-    rows = max(1, _EXACT // blended.shape[2])
-    for c in range(len(blended)):
-        for start in range(0, blended.shape[1], rows):
-            band = np.s_[c, start : start + rows]
-            for positive, where in enumerate((~target[band] & valid[band], target[band] & valid[band])):
-                found = cv2.calcHist(
-                    [np.ascontiguousarray(blended[band])], [0], where.astype(np.uint8), [256], [0, 256]
-                )
-                counts[c, positive] += found.ravel().astype(np.int64)
+    for c, band in bands(blended.shape):
+        pair = [state[c, band], np.ascontiguousarray(blended[c, band])]
+        counts[c] += cv2.calcHist(pair, [0, 1], None, [3, 256], [0, 3, 0, 256])[NEGATIVE:].astype(np.int64)
     return counts
+
+
+def bands(shape: tuple[int, int, int]) -> Iterator[tuple[int, slice]]:
+    """(class, rows) of arrays (C, H, W), so few pixels at a time that OpenCV counts them exactly."""
+    rows = max(1, _EXACT // shape[2])
+    for c in range(shape[0]):
+        for start in range(0, shape[1], rows):
+            yield c, slice(start, start + rows)
 
 
 def counts_by_threshold(histograms: np.ndarray) -> np.ndarray:

@@ -1,51 +1,65 @@
-"""Two scores of one way to decide: on the rows it was decided on (optimistic), and on rows it never saw (cross-fitted)."""
+"""Two scores of one way to decide: on the units it was decided on (optimistic), and on units it never saw (cross-fitted)."""
 
 from dataclasses import asdict
 
 import numpy as np
-import pandas as pd
 
 from tessera.decide.bootstrap import interval
-from tessera.decide.search import Search
+from tessera.decide.holdouts import holdouts
+from tessera.decide.search import Freedoms, Search
+from tessera.metrics.score import score_of
 
-GROUP_PARTS = 5  # held-out sets of groups, where fewer than three folds were run
 
+def evaluate(search: Search, free: Freedoms, resamples: int, seed: int) -> dict:
+    """Decides on all units and, cross-fitted, on the others of each held-out set; what scores.json says of it.
 
-def evaluate(search: Search, candidates: np.ndarray | None, resamples: int, seed: int) -> dict:
-    """Decides on all rows and, cross-fitted, on the others of each held-out set; what scores.json says of it.
-
-    candidates: the weights (indices) to choose among, all by default.
+    All that `free` leaves open is decided anew for each held-out set, so that its score knows nothing of it.
     """
-    rows = search.evidence.rows
-    everything = rows.index.to_numpy()
-    decision = search.decide(everything, candidates)
-    optimistic = search.count(decision, everything)
-    held_out, reason = holdouts(rows, seed)
-    decisions = [search.decide(np.setdiff1d(everything, out), candidates) for out in held_out]
+    score, about = search.score, search.about
+    everything = about.index.to_numpy()
+    decision, tried = search.decide(everything, free, asked=True)
+    statistics = search.tables.measure(decision, everything)
     said = {
         "decision": asdict(decision),
-        "optimistic": search.score.of(optimistic),
+        "optimistic": score_of(score, statistics),
         "crossfitted": None,
-        "reason": reason,
+        "tried": [one._asdict() for one in tried],
     }
+    held_out, reason = holdouts(about, seed)
+    said |= {"reason": reason}
     if held_out:
-        counts = np.empty_like(optimistic)
+        decisions = [search.decide(np.delete(everything, out), free)[0] for out in held_out]
+        statistics = np.empty_like(statistics)
         for out, one in zip(held_out, decisions, strict=True):
-            counts[out] = search.count(one, out)
-        groups = rows.group.to_numpy()
-        said |= {
-            "crossfitted": search.score.of(counts),
-            "interval": interval(counts, groups, search.score, resamples, seed),
-            "holdouts": [
-                {"rows": rows.row_id[out].tolist(), "decision": asdict(one)}
-                for out, one in zip(held_out, decisions, strict=True)
-            ],
-            "counts": counts.tolist(),
-        }
-    shown = counts if held_out else optimistic
+            statistics[out] = search.tables.measure(one, out)
+        said |= _crossfitted(search, held_out, decisions, statistics, resamples, seed)
     return said | {
-        key: {str(name): search.score.of(shown[members]) for name, members in rows.groupby(column).indices.items()}
-        for key, column in (("by_fold", "fold"), ("by_stratum", "stratum"), ("by_group", "group"))
+        key: {
+            str(name): score_of(score, statistics[members]) for name, members in about.groupby(column).indices.items()
+        }
+        for key, column in (
+            ("by_fold", "fold"),
+            ("by_stratum", "stratum"),
+            ("by_domain", "domain"),
+            ("by_group", "group"),
+        )
+    }
+
+
+def _crossfitted(
+    search: Search, held_out: list[np.ndarray], decisions: list, statistics: np.ndarray, resamples: int, seed: int
+) -> dict:
+    names, units, score = search.evidence.rows.row_id, search.tables.units, search.score
+    of_folds = [score_of(score, statistics[out]) for out in held_out]
+    return {
+        "crossfitted": score_of(score, statistics),
+        "interval": interval(statistics, search.about.group.to_numpy(), score, resamples, seed),
+        "spread": max(of_folds) - min(of_folds),
+        "holdouts": [
+            {"rows": names[units.rows(out)].tolist(), "decision": asdict(one)}
+            for out, one in zip(held_out, decisions, strict=True)
+        ],
+        "statistics": statistics.tolist(),
     }
 
 
@@ -57,21 +71,3 @@ def unmeasured(models: list[str], full_use: str) -> list[str]:
     return [
         f"test images are predicted by {who} one trained on all folds, in {', '.join(models)}: its own score no fold measured"
     ]
-
-
-def holdouts(rows: pd.DataFrame, seed: int) -> tuple[list[np.ndarray], str | None]:
-    """The sets of rows (indices) that are held out in turn, or none and the reason.
-
-    The folds; with fewer than three of them, sets of groups.
-    """
-    by = rows.fold if rows.fold.nunique() >= 3 else _group_parts(rows.group, seed)
-    if by is None:
-        return [], f"{rows.group.nunique()} group(s): cross-fitting needs three"
-    return [np.flatnonzero(by == name) for name in sorted(set(by))], None
-
-
-def _group_parts(groups: pd.Series, seed: int) -> pd.Series | None:
-    names = np.random.default_rng(seed).permutation(sorted(set(groups)))
-    if len(names) < 3:
-        return None
-    return groups.map({name: number % GROUP_PARTS for number, name in enumerate(names)})

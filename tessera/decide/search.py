@@ -1,136 +1,121 @@
-"""Searches weights, levels and steps that score best on a set of rows."""
+"""Decides on units: which views, models, blend and steps are kept, with their weights, levels and values."""
 
-import itertools
-import math
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
-from tqdm import tqdm
 
-from tessera.decide.blending import blend
-from tessera.decide.decision import EVERYWHERE, Decision
+from tessera.decide.bootstrap import paired_gain
+from tessera.decide.choose import Names, Tried, forward
+from tessera.decide.decision import Decision
 from tessera.decide.evidence import Evidence
-from tessera.decide.histograms import counts_by_threshold, histogram
-from tessera.decide.steps.min_area import area_counts
-from tessera.errors import InputError
-from tessera.metrics.counts import FScore, count
-
-MOST_WEIGHTS = 5000  # combinations; beyond it a search takes hours
+from tessera.decide.fitting import Fitting, Option
+from tessera.decide.holdouts import crossfit, holdouts
+from tessera.decide.levels import Rule
+from tessera.metrics.score import Score, score_of
 
 
-def simplex(models: int, step: float) -> np.ndarray:
-    """All weights (N, models) that are multiples of `step` and sum to 1. Raises InputError beyond `MOST_WEIGHTS`."""
-    parts = round(1 / step)
-    number = math.comb(parts + models - 1, models - 1)
-    if number > MOST_WEIGHTS:
-        raise InputError(
-            f"tune.step {step} over {models} models gives {number} combinations, more than {MOST_WEIGHTS}; raise tune.step"
-        )
-    bars = itertools.combinations(range(parts + models - 1), models - 1)  # stars and bars
-    edges = np.array([(-1, *row, parts + models - 1) for row in bars])
-    return (np.diff(edges) - 1) / parts
+@dataclass(frozen=True)
+class Freedoms:
+    """What may be chosen. views, blends: the first one is the base that others must better. steps: step → its candidate
+    values, off is always one. keep_gain: standard errors that what is kept must gain."""
 
-
-def best_thresholds(statistics: np.ndarray, score: FScore) -> np.ndarray:
-    """The indices (S,) of thresholds, one a stratum, that together score best.
-
-    statistics: (S, 255, K), summed over each stratum's rows. Coordinate ascent from the best common threshold: never
-    below it, and exact where the score is a mean of rows. Of equally good thresholds the middle one is taken.
-    """
-    strata = np.arange(len(statistics))
-    chosen = np.full(len(statistics), _middle_of_best(score.finish(statistics.sum(0))))
-    while True:
-        before = chosen.copy()
-        for s in strata if len(strata) > 1 else []:
-            rest = statistics[strata != s, chosen[strata != s]].sum(0)
-            curve = score.finish(rest + statistics[s])
-            if curve.max() > curve[chosen[s]]:
-                chosen[s] = _middle_of_best(curve)
-        if (chosen == before).all():
-            return chosen
-
-
-def _middle_of_best(curve: np.ndarray) -> int:
-    best = np.flatnonzero(curve >= curve.max() - 1e-12)
-    return int(best[len(best) // 2])
+    views: Names
+    models: Names
+    blends: Names
+    steps: dict[str, list]
+    rule: Rule
+    keep_gain: float
+    several: bool = True
 
 
 class Search:
-    """Decides on subsets of the rows of `evidence`; reads all pixels once, when it is made."""
+    """Decides on subsets of the units of `evidence`."""
 
-    def __init__(self, evidence: Evidence, weights: np.ndarray, by: str, steps: dict[str, list], score: FScore):
-        self.evidence, self.weights, self.by, self.score = evidence, weights, by, score
-        self.areas = [0, *sorted(steps.get("min_area", []))]  # 0: off
-        self.strata = evidence.rows[by].to_numpy() if by else np.full(len(evidence.rows), EVERYWHERE)
-        self.histograms = self._histograms()  # (weights, rows, C, 2, 256)
+    def __init__(self, evidence: Evidence, score: Score, cut: str, step: float, seed: int):
+        self.evidence, self.score, self.seed = evidence, score, seed
+        self.fitting = Fitting(evidence, score, cut, step, seed)
+        self.tables, self.about = self.fitting.tables, self.fitting.about
 
-    def _histograms(self) -> np.ndarray:
-        rows, channels = len(self.evidence.rows), self.evidence.task.channels
-        found = np.empty((len(self.weights), rows, channels, 2, 256), np.uint32)
-        for row in tqdm(self.evidence.rows.index, desc="histograms", unit="row", disable=None):
-            maps = self.evidence.maps(row, self.evidence.models, self.evidence.views)
-            truth = self.evidence.truth(row)
-            for w, weights in enumerate(self.weights):
-                found[w, row] = histogram(blend(maps, list(weights)), *truth)
-        return found
+    def decide(self, units: np.ndarray, free: Freedoms, asked: bool = False) -> tuple[Decision, list[Tried]]:
+        """The decision on `units` (numbers), of which alone it depends, and what was tried for it.
 
-    def decide(self, rows: np.ndarray, candidates: np.ndarray | None = None) -> Decision:
-        """The best decision on `rows` (indices), among all weights or the `candidates` (indices of weights).
-
-        The best weights and every single model are compared with their own minimum area, so that an ensemble never
-        does worse on these rows than one of its models.
+        From the best single model on the first view, `forward` through views, models, blends and steps. With too few
+        units to hold any out, nothing is added. asked: `Tried.alone` is wanted.
         """
-        strata = sorted(set(map(str, self.strata[rows])))
-        options = [
-            self._thresholds(w, rows, strata) for w in (range(len(self.weights)) if candidates is None else candidates)
-        ]
-        best = max(score for score, _, _ in options)
-        decided = [
-            self._with_area(self._decision(w, thresholds, rows, strata), rows)
-            for score, w, thresholds in options
-            if score == best or self.weights[w].max() == 1
-        ]
-        return max(decided, key=lambda one: one[0])[1]
+        keep = partial(self._keep, units=units, free=free, asked=asked)
+        option, tried = self._base(units, free), []
+        sets, _ = holdouts(self.about.loc[units], self.seed)
+        if sets:
+            option, tried = self._option(option, units, free, keep)
+        decision = self.fitting.decision(self.fitting.fit(option, units, free.rule), free.rule)
+        if sets:
+            kept, found = keep(
+                "step", tuple(free.steps), partial(self._crossfit_steps, decision, free.steps, units, sets)
+            )
+            decision, tried = self._with_steps(decision, free.steps, kept, units), tried + found
+        return decision, tried
 
-    def _decision(self, w: int, thresholds: np.ndarray, rows: np.ndarray, strata: list[str]) -> Decision:
-        """The decision of the weights numbered w with threshold indices (S, C), nothing removed."""
-        by_stratum = {name: [int(t) + 1 for t in chosen] for name, chosen in zip(strata, thresholds, strict=True)}
-        if EVERYWHERE not in by_stratum:  # for a stratum that these rows have not
-            common = self._thresholds(w, rows, [EVERYWHERE])[2]
-            by_stratum[EVERYWHERE] = [int(t) + 1 for t in common[0]]
-        weights = dict(zip(self.evidence.models, map(float, self.weights[w]), strict=True))
-        return Decision(weights, self.evidence.views, "probabilities", "threshold", self.by, by_stratum, {})
+    def _base(self, units: np.ndarray, free: Freedoms) -> Option:
+        singles = [Option(free.views[:1], free.blends[0], (model,)) for model in free.models]
+        return max(singles, key=lambda one: self.fitting.fit(one, units, free.rule).score)
 
-    def _thresholds(self, w: int, rows: np.ndarray, strata: list[str]) -> tuple[float, int, np.ndarray]:
-        """(score, w, threshold indices (S, C)) of the weights numbered w."""
-        statistics = self.score.statistics(counts_by_threshold(self.histograms[w, rows]))  # (rows, C, 255, K)
-        summed = np.stack(
-            [statistics[(self.strata[rows] == s) | (s == EVERYWHERE)].sum(0) for s in strata]
-        )  # (S, C, 255, K)
-        thresholds = np.stack([best_thresholds(summed[:, c], self.score) for c in range(summed.shape[1])], 1)
-        picked = np.take_along_axis(summed, thresholds[..., None, None], 2)[:, :, 0].sum(0)  # (C, K)
-        return float(self.score.finish(picked).mean()), w, thresholds
+    def _option(self, base: Option, units: np.ndarray, free: Freedoms, keep: Callable) -> tuple[Option, list[Tried]]:
+        """The base with the views, models and blend that are kept, and what was tried."""
 
-    def _with_area(self, decision: Decision, rows: np.ndarray) -> tuple[float, Decision]:
-        """The decision with the minimum area that scores best, the smallest of equals, and its score."""
-        counts = np.stack(
-            [
-                area_counts(mask, *self.evidence.truth(row), self.areas, (1, 1))
-                for row, mask in tqdm(
-                    self.evidence.masks(decision, rows),
-                    "minimum area",
-                    len(rows),
-                    unit="row",
-                    leave=False,
-                    disable=None,
-                )
-            ],
-            1,
+        def crossfitted(option: Option) -> np.ndarray:
+            return self.fitting.crossfit(option, units, free.rule)
+
+        views, of_views = keep(
+            "view",
+            free.views[1:],
+            lambda names: crossfitted(base._replace(views=base.views + names)),
+            lambda names: crossfitted(base._replace(views=names)),
         )
-        scores = [self.score.of(of_area) for of_area in counts]
-        best = int(np.argmax(scores))
-        return scores[best], replace(decision, steps={"min_area": self.areas[best]} if best else {})
+        merged = base._replace(views=base.views + views)
+        models, of_models = keep(
+            "model",
+            tuple(model for model in free.models if free.several and model not in base.models),
+            lambda names: crossfitted(merged._replace(models=base.models + names)),
+            lambda names: crossfitted(merged._replace(models=names)),
+        )
+        several = merged._replace(models=base.models + models)
+        blends, of_blends = keep(
+            "blend",
+            free.blends[1:] if models else (),  # of a single model there is nothing to blend
+            lambda names: crossfitted(several._replace(blend=(base.blend, *names)[-1])),
+        )
+        return several._replace(blend=(base.blend, *blends)[-1]), of_views + of_models + of_blends
 
-    def count(self, decision: Decision, rows: np.ndarray) -> np.ndarray:
-        """Counts (len(rows), C, 3) of rows under a decision."""
-        return np.stack([count(mask, *self.evidence.truth(row)) for row, mask in self.evidence.masks(decision, rows)])
+    def _keep(
+        self, kind: str, names: Names, adding: Callable, alone: Callable | None = None, *,
+        units: np.ndarray, free: Freedoms, asked: bool,
+    ) -> tuple[Names, list[Tried]]:  # fmt: skip
+        """`forward` with statistics of `adding` names to what is there; alone: of names by themselves."""
+        groups = self.about.group.to_numpy()[units]
+        return forward(
+            kind,
+            names,
+            adding,
+            lambda before, after: paired_gain(before, after, groups, self.score),
+            (lambda some: score_of(self.score, (alone or adding)(some))) if asked else None,
+            free.keep_gain,
+        )
+
+    def _crossfit_steps(
+        self, decision: Decision, steps: dict[str, list], units: np.ndarray, sets: list[np.ndarray], names: Names
+    ) -> np.ndarray:
+        """Statistics of a decision with these steps, whose values are chosen on the units that are not held out."""
+
+        def held_out(others: np.ndarray, out: np.ndarray) -> np.ndarray:
+            return self.tables.measure(self._with_steps(decision, steps, names, others), out)
+
+        return crossfit(units, sets, held_out)
+
+    def _with_steps(self, decision: Decision, steps: dict[str, list], names: Names, units: np.ndarray) -> Decision:
+        """The decision with these steps, one after the other with the value that scores best, of equals the first."""
+        for name in names:
+            options = [replace(decision, steps=decision.steps | {name: value}) for value in steps[name]]
+            decision = max(options, key=lambda one: score_of(self.score, self.tables.measure(one, units)))
+        return decision

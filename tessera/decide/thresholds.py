@@ -3,9 +3,9 @@
 import numpy as np
 import pandas as pd
 
-from tessera.decide.decision import EVERYWHERE
-from tessera.decide.histograms import counts_by_threshold
+from tessera.decide.decision import EVERYWHERE, Decision
 from tessera.decide.search import Search
+from tessera.decide.tables import THRESHOLDS, Mix, Tables
 
 COLUMNS = {"per_stratum": "stratum", "per_domain": "domain"}  # of the rows, whose values have levels of their own
 
@@ -27,13 +27,16 @@ def offer_strata(wanted: str, oof: pd.DataFrame, test: pd.DataFrame) -> tuple[st
     return by, []
 
 
-def score_curves(search: Search, decision: dict) -> dict[str, list[list[float]]]:
-    """Each class's score at every threshold 1…255 with the decision's weights, over all rows ("*") and by stratum: lists
-    (C, 255), before `min_area`."""
-    weights = np.array([decision["weights"][model] for model in search.evidence.models])
-    w = int(np.argmin(np.abs(search.weights - weights).sum(1)))
-    counts = counts_by_threshold(search.histograms[w])  # (rows, C, 255, 3)
-    strata = search.evidence.rows.stratum.to_numpy()
+def score_curves(search: Search, decision: Decision) -> dict[str, list[list[float]]]:
+    """Each class's score at every threshold 1…255 with the decision's weights, over all units ("*") and by stratum: lists
+    (C, 255), before all steps. A score that needs masks is measured at some thresholds, linear between them."""
+    tables, strata = search.tables, search.about.stratum.to_numpy()
+    if tables.cut != "threshold":
+        tables = Tables(search.evidence, search.score, "threshold")
+    mix = Mix(tuple(decision.views), decision.blend, tuple(decision.weights.values()))
+    levels, statistics = tables.table(mix, search.about.index.to_numpy(), tables.levels)
     members = {EVERYWHERE: np.full(len(strata), True)} | {name: strata == name for name in sorted(set(strata) - {""})}
-    statistics = search.score.statistics(counts)
-    return {name: search.score.finish(statistics[where].sum(0)).tolist() for name, where in members.items()}
+    return {
+        name: [np.interp(THRESHOLDS, levels, curve).tolist() for curve in search.score.finish(statistics[where].sum(0))]
+        for name, where in members.items()
+    }

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 
 from tessera.decide.decision import EVERYWHERE, Decision, held_out_decisions
 from tessera.decide.evidence import Evidence
+from tessera.deliver.submission import masks
 from tessera.errors import InputError
 from tessera.metrics.counts import count, f_score
 
@@ -117,12 +118,9 @@ def gallery(evidence: Evidence, scores: dict) -> tuple[list[Row], list[Row]]:
     said = scores["ensemble"]
     if scores["rows"]["row_id"] != evidence.rows.row_id.tolist():
         raise InputError("submissions/scores.json is of other rows than folds/folds.csv: rerun `dvc repro tune`")
-    final = Decision(**said["decision"])
-    decisions = dict.fromkeys(evidence.rows.row_id, final) | held_out_decisions(said)
-    if "counts" in said:
-        counts = np.array(said["counts"])
-    else:
-        counts = np.stack([count(mask, *evidence.truth(row)) for row, mask in evidence.masks(final)])
+    decisions = dict.fromkeys(evidence.rows.row_id, Decision(**said["decision"])) | held_out_decisions(said)
+    found = zip(evidence.rows.index, masks(evidence, decisions), strict=True)
+    counts = np.stack([count(mask, *evidence.truth(row)) for row, (_, mask) in found])
     seen = counts.sum(2) > 0  # (rows, C): truth or prediction
     by_row = (f_score(counts, 0) * seen).sum(1) / np.maximum(seen.sum(1), 1)
     order = np.argsort(np.where(seen.any(1), by_row, np.inf), kind="stable")[: seen.any(1).sum()]

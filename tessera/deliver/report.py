@@ -160,8 +160,9 @@ def _runs(records: dict[str, dict[int, dict]]) -> list[str]:
 
 def _metric(score: dict) -> str:
     """How the score aggregates, and what an empty row counts."""
-    over = {"pooled": "over all pixels of all rows", "per_image": "mean of the rows"}[score["average"]]
-    return f"{score['name']}, {over}; {score['empty']:g} where truth and prediction are both empty."
+    over = {"pooled": ", over all pixels of all rows", "per_image": ", mean of the rows", None: ""}[score["average"]]
+    empty = "" if score["empty"] is None else f"; {score['empty']:g} where truth and prediction are both empty"
+    return f"{score['name']}{over}{empty}."
 
 
 def _spread(chosen: Iterable[str]) -> str:

@@ -4,9 +4,12 @@ from pathlib import Path
 
 import numpy as np
 
+from tessera.decide.evidence import Evidence
+from tessera.decide.units import Units, measure_unit
 from tessera.deliver.dialects.rle_csv import RleCsv
+from tessera.deliver.submission import shapes_of
 from tessera.errors import InputError
-from tessera.metrics.counts import FScore, count
+from tessera.metrics.score import Score, score_of
 
 
 def table(scores: dict) -> str:
@@ -42,14 +45,19 @@ def _say(number: float) -> str:
     return f"{number:.4g}" if isinstance(number, float) else str(number)
 
 
-def solution_score(
-    submission: Path, solution: Path, dialect: RleCsv, shapes: dict[str, tuple[int, int]], score: FScore
-) -> float:
-    """The score of a submission against a solution file of the same dialect."""
+def solution_score(submission: Path, solution: Path, dialect: RleCsv, evidence: Evidence, score: Score) -> float:
+    """The score of a submission against a solution file of the same dialect. evidence: the test rows."""
+    shapes, number = shapes_of(evidence.rows), {row_id: row for row, row_id in evidence.rows.row_id.items()}
     truth = dict(dialect.read(solution, shapes))
-    counts = []
-    for row_id, mask in dialect.read(submission, shapes):
+    for row_id in evidence.rows.row_id:
         if row_id not in truth:
             raise InputError(f"{solution}: no row for id {row_id!r}")
-        counts.append(count(mask, truth[row_id], np.ones_like(mask)))
-    return score.of(np.stack(counts))
+    found = (
+        (number[row_id], (mask, (truth[row_id], np.ones_like(mask))))
+        for row_id, mask in dialect.read(submission, shapes)
+    )
+    statistics = [
+        measure_unit(score, *zip(*pairs, strict=True), evidence.spacing(rows[0]))
+        for _, rows, pairs in Units(evidence.rows, score.unit).collect(found)
+    ]
+    return score_of(score, np.stack(statistics))

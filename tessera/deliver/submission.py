@@ -9,9 +9,10 @@ import pandas as pd
 
 from tessera.decide.decision import Decision
 from tessera.decide.evidence import Evidence
+from tessera.decide.units import Units, measure
 from tessera.deliver.dialects.rle_csv import RleCsv
 from tessera.errors import InputError
-from tessera.metrics.counts import FScore, count
+from tessera.metrics.score import Score, score_of
 
 if TYPE_CHECKING:
     from tessera.params.data import Data
@@ -42,7 +43,7 @@ def check_score(
     dialect: RleCsv,
     evidence: Evidence,
     decisions: dict[str, Decision],
-    score: FScore,
+    score: Score,
     printed: float,
 ) -> None:
     """Writes OOF masks at `path`, reads them back and requires their score to be the `printed` one (law 8).
@@ -52,8 +53,9 @@ def check_score(
     dialect.write(path, dialect.columns, masks(evidence, decisions))
     number = {row_id: row for row, row_id in evidence.rows.row_id.items()}
     shapes = shapes_of(evidence.rows)
-    counts = np.stack([count(mask, *evidence.truth(number[row_id])) for row_id, mask in dialect.read(path, shapes)])
-    found = score.of(counts)
+    read = ((number[row_id], mask) for row_id, mask in dialect.read(path, shapes))
+    units = Units(evidence.rows, score.unit)
+    found = score_of(score, np.stack([one for _, one in measure(evidence, units, score, read)]))
     if abs(found - printed) > TOLERANCE:
         raise InputError(
             f"the OOF submission read back scores {found:.9f}, tune printed {printed:.9f}: rerun `dvc repro tune submit`"

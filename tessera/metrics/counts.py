@@ -1,14 +1,14 @@
-"""Dice and F-beta from counts of pixels, pooled or per image.
+"""Dice, F-beta and IoU from counts of pixels, pooled or per image.
 
 Counts are arrays (..., 3) of true positives, false positives, false negatives; ignored pixels are in none.
 """
 
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from dataclasses import dataclass
+from typing import ClassVar, Literal
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from tessera.params.score import Score
+from tessera.metrics.score import mean_of, one_each, score_of
 
 
 def count(mask: np.ndarray, target: np.ndarray, valid: np.ndarray) -> np.ndarray:
@@ -31,15 +31,55 @@ def f_score(counts: np.ndarray, empty: float, beta: float = 1.0) -> np.ndarray:
     return np.where(total > 0, right / np.where(total > 0, total, 1), empty)
 
 
-class FScore(NamedTuple):
-    """How the F-beta (1: Dice) of many rows (images or slices) is aggregated; always the mean over classes.
+def iou(counts: np.ndarray, empty: float) -> np.ndarray:
+    """TP / (TP + FP + FN) over the last axis, the Jaccard index; `empty` where truth and prediction are both empty."""
+    true_positive, total = np.asarray(counts, np.float64)[..., 0], np.asarray(counts, np.float64).sum(-1)
+    return np.where(total > 0, true_positive / np.where(total > 0, total, 1), empty)
 
-    pooled: one score a class over all pixels of all rows. per_image: the mean of the rows' scores. Either is a
-    function of *statistics* that add up over rows, which is what searches and bootstraps work on.
+
+@dataclass(frozen=True)
+class CountScore:
+    """How a ratio of counts is aggregated over many rows (images or slices); always the mean over classes.
+
+    average: pooled, one ratio a class over all pixels of all rows; or per_image, the mean of the rows' ratios. empty:
+    the ratio where truth and prediction are both empty (of all rows if pooled, else of a row).
     """
 
     average: Literal["pooled", "per_image"]
     empty: float
+
+    unit: ClassVar[str] = "row"
+    from_counts: ClassVar[bool] = True
+
+    def ratio(self, counts: np.ndarray) -> np.ndarray:
+        """Counts (..., 3) → (...)."""
+        raise NotImplementedError
+
+    def statistics(self, counts: np.ndarray) -> np.ndarray:
+        """Counts (..., 3) of single rows → statistics (..., K) that may be summed over rows."""
+        if self.average == "pooled":
+            return np.asarray(counts, np.float64)
+        return one_each(self.ratio(counts))
+
+    def measure(
+        self, mask: np.ndarray, target: np.ndarray, valid: np.ndarray, spacing: tuple[float, ...]
+    ) -> np.ndarray:
+        """Statistics (C, K) of a row; `spacing` does not matter."""
+        return self.statistics(count(mask, target, valid))
+
+    def finish(self, statistics: np.ndarray) -> np.ndarray:
+        """Summed statistics (..., K) → scores (...)."""
+        return self.ratio(statistics) if self.average == "pooled" else mean_of(statistics)
+
+    def of(self, counts: np.ndarray) -> float:
+        """The score of rows, counts (rows, C, 3)."""
+        return score_of(self, self.statistics(counts))
+
+
+@dataclass(frozen=True)
+class FScore(CountScore):
+    """The F-beta (1: Dice), aggregated as `CountScore` says."""
+
     beta: float = 1.0
 
     @property
@@ -47,24 +87,17 @@ class FScore(NamedTuple):
         """As people call it: Dice, F0.5, …"""
         return "Dice" if self.beta == 1 else f"F{self.beta:g}"
 
-    def statistics(self, counts: np.ndarray) -> np.ndarray:
-        """Counts (..., 3) of single rows → statistics (..., K) that may be summed over rows."""
-        if self.average == "pooled":
-            return np.asarray(counts, np.float64)
-        row_scores = f_score(counts, self.empty, self.beta)
-        return np.stack([row_scores, np.ones_like(row_scores)], -1)
-
-    def finish(self, statistics: np.ndarray) -> np.ndarray:
-        """Summed statistics (..., K) → scores (...)."""
-        if self.average == "pooled":
-            return f_score(statistics, self.empty, self.beta)
-        return statistics[..., 0] / statistics[..., 1]
-
-    def of(self, counts: np.ndarray) -> float:
-        """The score of rows, counts (rows, C, 3)."""
-        return float(self.finish(self.statistics(counts).sum(0)).mean())
+    def ratio(self, counts: np.ndarray) -> np.ndarray:
+        """Counts (..., 3) → F-beta (...)."""
+        return f_score(counts, self.empty, self.beta)
 
 
-def build_score(section: "Score") -> FScore:
-    """The competition's own score."""
-    return FScore(section.average, section.empty, section.beta)
+@dataclass(frozen=True)
+class IoU(CountScore):
+    """Intersection over union, the Jaccard index, aggregated as `CountScore` says."""
+
+    name: ClassVar[str] = "IoU"
+
+    def ratio(self, counts: np.ndarray) -> np.ndarray:
+        """Counts (..., 3) → IoU (...)."""
+        return iou(counts, self.empty)

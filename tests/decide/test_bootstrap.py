@@ -18,14 +18,14 @@ def _counts(seed: int, hits: int = 60) -> np.ndarray:
 @pytest.mark.parametrize("seed", range(5))
 def test_the_interval_of_groups_that_are_alike_holds_the_score(score: FScore, seed: int) -> None:
     counts = _counts(seed)
-    low, high = interval(counts, GROUPS, score, 500, seed=0)
+    low, high = interval(score.statistics(counts), GROUPS, score, 500, seed=0)
     assert low < score.of(counts) < high
 
 
 @pytest.mark.parametrize("score", SCORES)
 def test_equal_groups_leave_no_doubt(score: FScore) -> None:
     counts = np.tile(_counts(0)[:3], (12, 1, 1))
-    np.testing.assert_allclose(interval(counts, GROUPS, score, 200, seed=0), score.of(counts))
+    np.testing.assert_allclose(interval(score.statistics(counts), GROUPS, score, 200, seed=0), score.of(counts))
 
 
 @pytest.mark.parametrize("score", SCORES)
@@ -37,7 +37,7 @@ def test_resampling_equals_drawing_whole_groups_one_by_one(score: FScore) -> Non
         score.of(np.concatenate([counts[name == GROUPS] for name in rng.choice(names, len(names))]))
         for _ in range(1500)
     ]
-    found = resampled(counts, GROUPS, score, 5000, seed=0)
+    found = resampled(score.statistics(counts), GROUPS, score, 5000, seed=0)
     assert found.mean() == pytest.approx(np.mean(naive), abs=2e-3)
     assert found.std() == pytest.approx(np.std(naive), rel=0.1)
 
@@ -46,11 +46,12 @@ def test_resampling_equals_drawing_whole_groups_one_by_one(score: FScore) -> Non
 def test_a_planted_difference_is_outside_0_and_none_inside(score: FScore) -> None:
     first, second = _counts(0), _counts(0)
     second[..., 0] += 8
-    low, high = paired_interval(first, second, GROUPS, score, 500, seed=0)
+    one, other, alike = (score.statistics(counts) for counts in (first, second, _counts(1)))
+    low, high = paired_interval(one, other, GROUPS, score, 500, seed=0)
     assert 0 < low < score.of(second) - score.of(first) < high
-    low, high = paired_interval(first, _counts(1), GROUPS, score, 500, seed=0)
+    low, high = paired_interval(one, alike, GROUPS, score, 500, seed=0)
     assert low < 0 < high
-    assert paired_interval(first, first.copy(), GROUPS, score, 500, seed=0) == [0, 0]
+    assert paired_interval(one, one.copy(), GROUPS, score, 500, seed=0) == [0, 0]
 
 
 def test_one_group_has_no_interval() -> None:

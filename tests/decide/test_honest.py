@@ -4,66 +4,145 @@ from dataclasses import asdict
 import numpy as np
 import pandas as pd
 import pytest
+from searching import searching
 
-from tessera.decide.decision import Decision
-from tessera.decide.honest import evaluate, holdouts, unmeasured
-from tessera.decide.search import Search, simplex
+from tessera.decide.decision import EVERYWHERE, Decision
+from tessera.decide.holdouts import holdouts
+from tessera.decide.honest import evaluate, unmeasured
+from tessera.decide.levels import Rule
+from tessera.decide.search import Freedoms, Search
+from tessera.decide.stability import stability
+from tessera.decide.verdict import verdict
 from tessera.metrics.counts import FScore
+from tessera.metrics.score import score_of
+
+BY_STRATUM = Rule("stratum", False, "max", 0)
+KEYS = (("by_fold", "fold"), ("by_stratum", "stratum"), ("by_domain", "domain"), ("by_group", "group"))
 
 
-def _noise_search(memory_evidence: type, seed: int, average: str, **columns: object) -> Search:
+def _noise(memory_evidence: type, seed: int, average: str, **columns: object) -> tuple[Search, Freedoms]:
     """Twelve rows whose probabilities know nothing of the truth."""
     rng = np.random.default_rng(seed)
     labels = rng.choice(np.array([0, 1, 255], np.uint8), (12, 8, 8), p=[0.75, 0.15, 0.1])
-    maps = {name: rng.integers(0, 256, (12, 1, 8, 8), np.uint8) for name in "ab"}
-    given = {"fold": np.arange(12) % 3, "group": [f"g{row // 2}" for row in range(12)], "stratum": list("xy" * 6)}
-    evidence = memory_evidence(maps, labels, **given | columns)
-    return Search(evidence, simplex(2, 0.25), "stratum", {"min_area": [2, 4]}, FScore(average, 1.0))
+    maps = {name: {view: rng.integers(0, 256, (12, 1, 8, 8), np.uint8) for view in ("one", "two")} for name in "ab"}
+    given = {
+        "fold": np.arange(12) % 3, "group": [f"g{row // 2}" for row in range(12)], "stratum": list("xy" * 6),
+        "domain": list("ddde" * 3),
+    }  # fmt: skip
+    return searching(
+        memory_evidence(maps, labels, **given | columns), FScore(average, 1.0), 0.25,
+        rule=BY_STRATUM, steps={"min_area": [2, 4]}, keep_gain=0.0,
+    )  # fmt: skip
 
 
-@pytest.mark.parametrize("average", ["pooled", "per_image"])
-def test_on_noise_the_honest_score_is_not_above_the_optimistic_one(memory_evidence: type, average: str) -> None:
+def test_on_noise_the_honest_score_stays_at_chance_while_the_optimistic_one_rises(memory_evidence: type) -> None:
+    """Chance: the best that a decision can do on noise is to say that all is positive. Rows of their own groups whose
+    share of positive pixels differs tempt a search to tell them apart by what is noise."""
+    optimistic, honest, chance = [], [], []
     for seed in range(4):
-        said = evaluate(_noise_search(memory_evidence, seed, average), None, 100, 0)
-        assert said["crossfitted"] <= said["optimistic"]
+        rng = np.random.default_rng(seed)
+        labels = (rng.random((12, 6, 6)) < 0.25).astype(np.uint8)
+        maps = {name: rng.integers(0, 256, (12, 1, 6, 6), np.uint8) for name in "ab"}
+        evidence = memory_evidence(maps, labels, fold=np.arange(12) % 4, stratum=list("wxyz" * 3))
+        search, free = searching(evidence, FScore("pooled", 1.0), 0.5, rule=BY_STRATUM, keep_gain=0.0)
+        said = evaluate(search, free, 100, 0)
+        everything = Decision({"a": 1.0}, ["identity"], "probabilities", "threshold", "", {EVERYWHERE: [1]}, {})
+        chance.append(score_of(search.score, search.tables.measure(everything, np.arange(12))))
+        optimistic.append(said["optimistic"] - chance[-1])
+        honest.append(said["crossfitted"] - chance[-1])
+    assert min(optimistic) > 0 and np.mean(optimistic) > 0.01
+    assert np.mean(honest) < 0.005
 
 
 @pytest.mark.parametrize("average", ["pooled", "per_image"])
 def test_both_scores_are_those_of_the_decisions_that_are_told(memory_evidence: type, average: str) -> None:
-    search = _noise_search(memory_evidence, 0, average)
-    said = json.loads(json.dumps(evaluate(search, None, 100, 0)))
-    rows = search.evidence.rows
-    counts = search.count(Decision(**said["decision"]), rows.index.to_numpy())
-    assert search.score.of(counts) == pytest.approx(said["optimistic"])
+    search, free = _noise(memory_evidence, 0, average)
+    said = json.loads(json.dumps(evaluate(search, free, 100, 0)))
+    about, rows = search.about, search.evidence.rows
+    everything = about.index.to_numpy()
+    found = search.tables.measure(Decision(**said["decision"]), everything)
+    assert score_of(search.score, found) == pytest.approx(said["optimistic"])
     number = {name: row for row, name in rows.row_id.items()}
-    crossed = np.empty_like(counts)
+    crossed = np.empty_like(found)
     for one in said["holdouts"]:
         out = np.array([number[name] for name in one["rows"]])
-        crossed[out] = search.count(Decision(**one["decision"]), out)
-        again = search.decide(np.setdiff1d(rows.index, out))  # decided on the other rows alone
+        crossed[out] = search.tables.measure(Decision(**one["decision"]), out)
+        again, _ = search.decide(np.setdiff1d(everything, out), free)  # decided on the other rows alone
         assert one["decision"] == asdict(again)
-    np.testing.assert_array_equal(crossed, said["counts"])
-    assert search.score.of(crossed) == pytest.approx(said["crossfitted"])
+    np.testing.assert_array_equal(crossed, said["statistics"])
+    assert score_of(search.score, crossed) == pytest.approx(said["crossfitted"])
     assert said["interval"][0] <= said["crossfitted"] <= said["interval"][1]
-    for key, column in (("by_fold", "fold"), ("by_stratum", "stratum"), ("by_group", "group")):
+    assert said["spread"] == pytest.approx(max(said["by_fold"].values()) - min(said["by_fold"].values()))
+    for key, column in KEYS:
         for name, value in said[key].items():
-            assert value == pytest.approx(search.score.of(crossed[(rows[column].astype(str) == name).to_numpy()]))
-
-
-def test_candidates_limit_the_crossfitted_decisions_too(memory_evidence: type) -> None:
-    search = _noise_search(memory_evidence, 0, "pooled")
-    alone = np.flatnonzero(search.weights[:, 1] == 1)
-    said = evaluate(search, alone, 100, 0)
-    for decision in (said["decision"], *(one["decision"] for one in said["holdouts"])):
-        assert decision["weights"] == {"a": 0.0, "b": 1.0}
+            assert value == pytest.approx(
+                score_of(search.score, crossed[(about[column].astype(str) == name).to_numpy()])
+            )
 
 
 def test_too_few_groups_have_no_honest_score_but_a_reason(memory_evidence: type) -> None:
-    search = _noise_search(memory_evidence, 0, "pooled", fold=0, group=["g", "h"] * 6)
-    said = evaluate(search, None, 100, 0)
+    search, free = _noise(memory_evidence, 0, "pooled", fold=0, group=["g", "h"] * 6)
+    said = evaluate(search, free, 100, 0)
     assert said["crossfitted"] is None
     assert "2 group(s)" in said["reason"]
     assert set(said["by_group"]) == {"g", "h"}
+    whole = verdict(search, free, 100, 0)
+    assert whole["shake_up"] is None and whole["tried"] == []
+
+
+# What is said beside the scores
+
+
+def test_the_ladder_adds_a_freedom_a_step(memory_evidence: type) -> None:
+    search, free = _noise(memory_evidence, 1, "pooled")
+    said = json.loads(json.dumps(verdict(search, free, 100, 0)))
+    assert [row["what"] for row in said["ladder"]] == ["single model", "+ TTA", "+ ensemble", "+ rule"]
+    assert said["ladder"][-1]["crossfitted"] == said["ensemble"]["crossfitted"]
+    for before, row in zip(said["ladder"], said["ladder"][1:], strict=False):
+        assert row["gain"] == pytest.approx(row["crossfitted"] - before["crossfitted"])
+    assert set(said["models"]) == {"a", "b"}
+    assert said["models"]["b"]["decision"]["weights"] == {"a": 0.0, "b": 1.0}
+    assert {one["kind"] for one in said["tried"]} == {"view", "model", "step"}
+    assert all(one["alone"] is not None for one in said["tried"])
+    by_domain = said["ensemble"]["by_domain"]
+    assert said["worst_domain"] == {"name": min(by_domain, key=by_domain.get), "score": min(by_domain.values())}
+    assert said["shake_up"]["second"] in {"single model", "+ TTA", "+ ensemble", "a", "b"}
+
+
+def test_a_ladder_has_no_steps_that_choose_nothing(memory_evidence: type) -> None:
+    labels = np.random.default_rng(0).integers(0, 2, (6, 8, 8)).astype(np.uint8)
+    evidence = memory_evidence({"a": labels[:, None] * 200}, labels, fold=np.arange(6) % 3)
+    search, free = searching(evidence, FScore("pooled", 1.0))
+    said = verdict(search, free, 100, 0)
+    assert [row["what"] for row in said["ladder"]] == ["single model", "+ rule"]
+    assert said["models"]["a"] == said["ensemble"] and said["worst_domain"] is None
+
+
+def test_stability_by_hand(memory_evidence: type) -> None:
+    """Three folds of a row each: 10 positives at 100, and at 60, 80 and 95 ten negatives each, the fold's best threshold
+    the middle of those between its negatives and 100. Pooled at 90, the third fold has Dice 20/30 instead of 1."""
+    labels, maps = np.zeros((3, 1, 20), np.uint8), np.zeros((3, 1, 1, 20), np.uint8)
+    labels[:, 0, :10], maps[:, 0, 0, :10] = 1, 100
+    maps[:, 0, 0, 10:] = np.array([60, 80, 95])[:, None]
+    search, _ = searching(memory_evidence({"a": maps}, labels, fold=[0, 1, 2]), FScore("pooled", 1.0), 1.0)
+    decision = Decision({"a": 1.0}, ["identity"], "probabilities", "threshold", "", {EVERYWHERE: [90]}, {})
+    said = stability(search, decision, False, 0)
+    assert said == {
+        EVERYWHERE: {"per_fold": [[81], [91], [98]], "spread": [17], "loss": pytest.approx((1 - 2 / 3) / 3)}
+    }
+
+
+def test_stability_by_stratum_says_where_a_fold_has_none(memory_evidence: type) -> None:
+    labels = np.random.default_rng(0).integers(0, 2, (4, 8, 8)).astype(np.uint8)
+    evidence = memory_evidence({"a": labels[:, None] * 200}, labels, fold=[0, 1, 2, 2], stratum=list("xxxy"))
+    search, _ = searching(evidence, FScore("pooled", 1.0), 1.0)
+    decision = Decision({"a": 1.0}, ["identity"], "probabilities", "threshold", "stratum", {EVERYWHERE: [101]}, {})
+    said = stability(search, decision, False, 0)
+    assert said["y"]["per_fold"] == [None, None, [101]]
+    assert said["x"] == {"per_fold": [[101]] * 3, "spread": [0], "loss": 0}
+
+
+# Held-out sets
 
 
 def _rows(folds: list[int], groups: list[str]) -> pd.DataFrame:

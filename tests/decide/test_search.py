@@ -1,105 +1,42 @@
-import math
-import signal
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from searching import PLAIN, searching
 
 from tessera.decide.decision import EVERYWHERE, Decision
-from tessera.decide.search import Search, best_thresholds, simplex
-from tessera.errors import InputError
+from tessera.decide.levels import Rule
+from tessera.decide.search import Freedoms, Search
 from tessera.metrics.counts import FScore
+from tessera.metrics.score import score_of
+from tessera.metrics.surface import SurfaceDice, UWMadison
+from tessera.tasks import Multilabel
 
 PER_IMAGE, POOLED, F_HALF = FScore("per_image", 1.0), FScore("pooled", 1.0), FScore("pooled", 1.0, 0.5)
+BY_STRATUM = Rule("stratum", False, "max", 0)
 
 
-# The simplex of weights
+def _score(search: Search, decision: Decision, units: np.ndarray) -> float:
+    return score_of(search.score, search.tables.measure(decision, units))
 
 
-@pytest.mark.parametrize(("models", "step"), [(1, 0.1), (2, 0.1), (3, 0.1), (3, 0.25), (4, 0.2), (2, 1.0)])
-def test_weights_are_all_the_steps_that_sum_to_1(models: int, step: float) -> None:
-    weights = simplex(models, step)
-    parts = round(1 / step)
-    assert weights.shape == (math.comb(parts + models - 1, models - 1), models)
-    np.testing.assert_allclose(weights.sum(1), 1)
-    np.testing.assert_allclose(weights * parts, np.rint(weights * parts), atol=1e-9)
-    assert len({tuple(row) for row in weights}) == len(weights)
-    for model in range(models):
-        assert (weights[:, model] == 1).sum() == 1
-
-
-def test_too_many_combinations_are_refused() -> None:
-    with pytest.raises(InputError, match=r"tune\.step 0\.02 over 4 models gives 23426 combinations"):
-        simplex(4, 0.02)
-
-
-def test_too_many_combinations_are_refused_without_making_them() -> None:
-    def late(*_: object) -> None:
-        raise TimeoutError("counting the combinations takes as long as making them")
-
-    before = signal.signal(signal.SIGVTALRM, late)
-    signal.setitimer(signal.ITIMER_VIRTUAL, 0.5)
-    try:
-        with pytest.raises(InputError, match=r"tune\.step"):
-            simplex(9, 0.1)
-    finally:
-        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
-        signal.signal(signal.SIGVTALRM, before)
-
-
-# Thresholds
-
-
-def _statistics(score: FScore, seed: int) -> np.ndarray:
-    """(2 strata, 255, K): few pixels a row, so that curves are rough."""
+def _blobs(rows: int, size: int = 24, seed: int = 0) -> np.ndarray:
+    """Labels (rows, size, size): a square each, of which some pixels are not counted."""
     rng = np.random.default_rng(seed)
-    found = []
-    for shift in (-40, 40):
-        rows = []
-        for _ in range(4):
-            positive = rng.normal(140 + shift, 50, 12).clip(0, 255).astype(int)
-            negative = rng.normal(110 + shift, 50, 30).clip(0, 255).astype(int)
-            hits, misses = ([(values >= t).sum() for t in range(1, 256)] for values in (positive, negative))
-            rows.append(np.stack([hits, misses, 12 - np.array(hits)], -1))
-        found.append(score.statistics(np.stack(rows)).sum(0))
-    return np.stack(found)
+    labels = np.zeros((rows, size, size), np.uint8)
+    for label, y, x in zip(labels, *rng.integers(1, size - 13, (2, rows)), strict=True):
+        label[y : y + 10, x : x + 10] = 1
+    labels[:, -1] = 255
+    return labels
 
 
-def _score_of(statistics: np.ndarray, chosen: np.ndarray, score: FScore) -> float:
-    return float(score.finish(statistics[np.arange(len(statistics)), chosen].sum(0)))
+def _noisy(labels: np.ndarray, noise: float, seed: int) -> np.ndarray:
+    """Maps (rows, 1, H, W) that are right but for noise (of 255)."""
+    rng = np.random.default_rng(seed)
+    return (np.where(labels == 1, 170, 85) + rng.normal(0, noise, labels.shape)).clip(0, 255).astype(np.uint8)[:, None]
 
 
-@pytest.mark.parametrize("seed", range(6))
-def test_thresholds_of_two_strata_equal_brute_force_over_all_pairs(seed: int) -> None:
-    statistics = _statistics(PER_IMAGE, seed)
-    pairs = PER_IMAGE.finish(statistics[0][:, None] + statistics[1][None])
-    chosen = best_thresholds(statistics, PER_IMAGE)
-    assert _score_of(statistics, chosen, PER_IMAGE) == pytest.approx(pairs.max(), abs=1e-12)
-
-
-@pytest.mark.parametrize("score", [PER_IMAGE, POOLED, F_HALF])
-@pytest.mark.parametrize("seed", range(6))
-def test_thresholds_by_stratum_are_never_below_the_best_common_one(score: FScore, seed: int) -> None:
-    statistics = _statistics(score, seed)
-    common = score.finish(statistics.sum(0)).max()
-    found = _score_of(statistics, best_thresholds(statistics, score), score)
-    assert found >= common - 1e-12
-    if score is POOLED:
-        pairs = score.finish(statistics[0][:, None] + statistics[1][None])
-        assert found >= pairs.max() - 0.01  # coordinate ascent may stop short of the best pair, not far
-
-
-def test_of_equally_good_thresholds_the_middle_one_is_taken() -> None:
-    counts = np.zeros((1, 255, 3))
-    counts[0, :, 0] = 1
-    counts[0, :100, 1] = counts[0, 151:, 1] = 1  # perfect at the indices 100…150
-    assert best_thresholds(POOLED.statistics(counts), POOLED).tolist() == [125]
-
-
-# The whole search
-
-
-def _plain(levels: dict[str, list], area: int) -> Decision:
-    return Decision({"m": 1.0}, ["identity"], "probabilities", "threshold", "", levels, {"min_area": area})
+# Levels
 
 
 def _planted(memory_evidence: type, thresholds: dict[str, int], seed: int = 0):
@@ -120,67 +57,169 @@ def _planted(memory_evidence: type, thresholds: dict[str, int], seed: int = 0):
 
 @pytest.mark.parametrize("score", [PER_IMAGE, POOLED, F_HALF])
 def test_planted_thresholds_and_weights_are_found(memory_evidence: type, score: FScore) -> None:
-    evidence = _planted(memory_evidence, {"kidney": 70, "liver": 190})
-    search = Search(evidence, simplex(2, 0.25), "stratum", {}, score)
-    rows = np.arange(6)
-    decision = search.decide(rows)
+    evidence, units = _planted(memory_evidence, {"kidney": 70, "liver": 190}), np.arange(6)
+    search, free = searching(evidence, score, 0.25, rule=BY_STRATUM)
+    decision, tried = search.decide(units, free)
     assert decision.weights == {"noise": 0.0, "good": 1.0}
     assert {name: decision.levels[name] for name in ("kidney", "liver")} == {"kidney": [70], "liver": [190]}
-    assert score.of(search.count(decision, rows)) == 1
-    common = Search(evidence, simplex(2, 0.25), "", {}, score)
-    assert set(common.decide(rows).levels) == {EVERYWHERE}
-    assert score.of(common.count(common.decide(rows), rows)) < 1
+    assert _score(search, decision, units) == 1
+    assert [(one.name, one.kept) for one in tried] == [("noise", False)]
+    common, _ = search.decide(units, replace(free, rule=PLAIN))
+    assert set(common.levels) == {EVERYWHERE}
+    assert _score(search, common, units) < 1
 
 
 def test_a_stratum_never_seen_gets_the_best_common_threshold(memory_evidence: type) -> None:
-    search = Search(_planted(memory_evidence, {"kidney": 70, "liver": 190}), simplex(2, 1), "stratum", {}, POOLED)
-    seen = search.decide(np.arange(3))
+    evidence = _planted(memory_evidence, {"kidney": 70, "liver": 190})
+    search, free = searching(evidence, POOLED, rule=BY_STRATUM)
+    seen, _ = search.decide(np.arange(3), free)
     assert seen.levels == {"kidney": [70], EVERYWHERE: [70]}
-    assert search.count(seen, np.arange(3, 6)).shape == (3, 1, 3)
+    assert search.tables.measure(seen, np.arange(3, 6)).shape == (3, 1, 3)
 
 
-def test_candidates_limit_the_weights(memory_evidence: type) -> None:
-    weights = simplex(2, 0.25)
-    search = Search(_planted(memory_evidence, {"kidney": 70}), weights, "", {}, POOLED)
-    alone = np.flatnonzero(weights[:, 0] == 1)
-    assert search.decide(np.arange(3), alone).weights == {"noise": 1.0, "good": 0.0}
+@pytest.mark.parametrize("cut", ["threshold", "quantile", "hysteresis", "triplet"])
+@pytest.mark.parametrize("score", [POOLED, SurfaceDice(1.0, "per_image", 1.0)], ids=["counts", "masks"])
+def test_the_score_of_the_table_is_that_of_the_masks(memory_evidence: type, cut: str, score: object) -> None:
+    """For every cut, whether histograms serve or masks are measured; the levels are near the best of all there are."""
+    labels = _blobs(4)
+    evidence = memory_evidence({"a": _noisy(labels, 40, 0)}, labels, stratum=["x", "y"] * 2)
+    search, free = searching(evidence, score, 1.0, cut, BY_STRATUM)
+    units = np.arange(4)
+    option = search._base(units, free)
+    fitted = search.fitting.fit(option, units, free.rule)
+    decision = search.fitting.decision(fitted, free.rule)
+    assert fitted.score == pytest.approx(_score(search, decision, units), abs=1e-12)
+    assert set(decision.levels) == {"x", "y", EVERYWHERE}
+    thresholds = [
+        _score(search, replace(decision, cut="threshold", by="", levels={EVERYWHERE: [level]}), units)
+        for level in range(5, 256, 5)
+    ]
+    assert fitted.score > max(thresholds) - 0.03
 
 
-@pytest.mark.parametrize("score", [PER_IMAGE, POOLED, F_HALF])
-def test_the_decision_scores_best_of_all_thresholds_and_areas(memory_evidence: type, score: FScore) -> None:
+def test_classes_have_their_own_levels_unless_one_is_asked_for(memory_evidence: type) -> None:
     rng = np.random.default_rng(0)
-    labels = rng.choice(np.array([0, 1, 255], np.uint8), (4, 12, 12), p=[0.6, 0.3, 0.1])
-    maps = np.where(labels == 1, 150, 90)[:, None] + rng.integers(-60, 60, (4, 1, 12, 12))
-    search = Search(
-        memory_evidence({"m": maps.astype(np.uint8)}, labels), simplex(1, 1), "", {"min_area": [3, 6]}, score
+    labels = rng.integers(0, 2, (4, 16, 16, 2)).astype(np.uint8)
+    truth = np.moveaxis(labels, -1, 1)
+    maps = np.where(truth == 1, np.array([90, 220])[:, None, None], np.array([40, 150])[:, None, None])
+    evidence = memory_evidence({"a": maps.astype(np.uint8)}, labels)
+    evidence.task = Multilabel(["a", "b"])
+    search, free = searching(evidence, POOLED, 1.0)
+    own, _ = search.decide(np.arange(4), free)
+    assert 40 < own.levels[EVERYWHERE][0] <= 90 < 150 < own.levels[EVERYWHERE][1] <= 220
+    shared, _ = search.decide(np.arange(4), replace(free, rule=Rule("", True, "max", 0)))
+    assert len(set(shared.levels[EVERYWHERE])) == 1
+
+
+def test_ignored_pixels_change_nothing(memory_evidence: type) -> None:
+    labels = _blobs(6)
+    maps = {name: _noisy(labels, 60, seed) for seed, name in enumerate("ab")}
+    scrambled = {name: one.copy() for name, one in maps.items()}
+    for one in scrambled.values():
+        one[:, :, -1] = np.random.default_rng(9).integers(0, 256, one[:, :, -1].shape)
+    found = []
+    for some in (maps, scrambled):
+        search, free = searching(memory_evidence(some, labels, fold=np.arange(6) % 3), POOLED, 0.25)
+        decision, tried = search.decide(np.arange(6), free, asked=True)
+        found.append((decision, tried, search.tables.measure(decision, np.arange(6)).tolist()))
+    assert found[0] == found[1]
+
+
+# What is kept
+
+
+def _decide(evidence: object, score: object = POOLED, **changes: object) -> tuple[Decision, dict[str, bool]]:
+    search, free = searching(evidence, score, 0.5, **changes)
+    decision, tried = search.decide(np.arange(len(search.about)), free, asked=True)
+    return decision, {one.name: one.kept for one in tried}
+
+
+def test_a_useful_view_is_kept_and_a_useless_one_dropped(memory_evidence: type) -> None:
+    labels = _blobs(12)
+    views = {"identity": _noisy(labels, 60, 0), "useful": _noisy(labels, 60, 1), "useless": _noisy(labels, 250, 2)}
+    decision, kept = _decide(memory_evidence({"a": views}, labels))
+    assert decision.views == ["identity", "useful"]
+    assert kept == {"useful": True, "useless": False}
+
+
+def test_a_useful_model_is_kept_and_a_useless_one_dropped(memory_evidence: type) -> None:
+    labels = _blobs(12)
+    maps = {"useless": _noisy(labels, 250, 2), "best": _noisy(labels, 60, 0), "useful": _noisy(labels, 65, 1)}
+    decision, kept = _decide(memory_evidence(maps, labels))
+    assert decision.weights == {"useless": 0.0, "best": 0.5, "useful": 0.5}
+    assert kept == {"useful": True, "useless": False}
+
+
+def test_a_blend_of_ranks_is_kept_where_models_are_sure_to_different_degrees(memory_evidence: type) -> None:
+    """Both models rank pixels equally well; the second one says it in a third of the values, so that it weighs less."""
+    labels = _blobs(12)
+    maps = {"a": _noisy(labels, 60, 0), "b": _noisy(labels, 60, 1) // 4}
+    decision, kept = _decide(memory_evidence(maps, labels), blends=("probabilities", "ranks"))
+    assert kept == {"a": True, "ranks": True}  # b is a bit better
+    assert decision.blend == "ranks"
+
+
+def test_a_useful_step_is_kept_and_a_useless_one_dropped(memory_evidence: type) -> None:
+    """Specks of false positives go by their area; no hole is there to fill, and nothing is a class of few pixels."""
+    labels = _blobs(12, 32)
+    maps = labels.clip(0, 1) * np.uint8(255)
+    maps[:, 26:30:2, ::3] = 255
+    evidence = memory_evidence({"a": maps[:, None]}, labels)
+    decision, kept = _decide(evidence, steps={"fill_holes": [4], "min_area": [2, 50], "gate": [300]})
+    assert decision.steps == {"min_area": 2}  # of equals the first
+    assert kept["min_area"] and not kept["fill_holes"] and not kept["gate"]
+
+
+def test_nothing_is_added_where_no_unit_can_be_held_out(memory_evidence: type) -> None:
+    labels = _blobs(2)
+    maps = {"a": {"identity": _noisy(labels, 60, 0), "flip": _noisy(labels, 60, 1)}}
+    search, free = searching(memory_evidence(maps, labels), POOLED, steps={"min_area": [2]})
+    decision, tried = search.decide(np.arange(2), free)
+    assert (decision.views, decision.steps, tried) == (["identity"], {}, [])
+
+
+def test_a_decision_depends_on_its_units_alone(memory_evidence: type) -> None:
+    """The labels of all others are swapped for noise: what was decided without them stays."""
+    labels = _blobs(12)
+    maps = {"a": {"identity": _noisy(labels, 60, 0), "flip": _noisy(labels, 60, 1)}, "b": {}}
+    maps["b"] = {view: _noisy(labels, 70, seed) for seed, view in enumerate(("identity", "flip"), 5)}
+    other = labels.copy()
+    other[9:] = np.random.default_rng(0).integers(0, 2, other[9:].shape)
+    units, found = np.arange(9), []
+    for truth in (labels, other):
+        search, free = searching(
+            memory_evidence(maps, truth, fold=np.arange(12) // 3), POOLED, steps={"min_area": [2, 8]}
+        )
+        found.append(search.decide(units, free))
+    assert found[0] == found[1]
+
+
+# Units
+
+
+def test_a_score_of_whole_volumes_is_searched_over_volumes(memory_evidence: type) -> None:
+    labels = _blobs(12)
+    items = [f"v{row // 3}" for row in range(12)]
+    evidence = memory_evidence(
+        {"a": _noisy(labels, 60, 0), "b": _noisy(labels, 60, 1)}, labels, item=items, group=items, z=np.arange(12) % 3
     )
-    rows = np.arange(4)
-    decision = search.decide(rows)
-    found = score.of(search.count(decision, rows))
-    plain = [score.of(search.count(_plain({EVERYWHERE: [t]}, 0), rows)) for t in range(1, 256)]
-    assert found >= max(plain) - 1e-12
-    areas = [score.of(search.count(_plain(decision.levels, area), rows)) for area in (0, 3, 6)]
-    assert found == pytest.approx(max(areas))
+    search, free = searching(evidence, UWMadison(), 0.5)
+    assert search.about.name.tolist() == ["v0", "v1", "v2", "v3"]
+    units = np.arange(4)
+    decision, _ = search.decide(units, free)
+    statistics = search.tables.measure(decision, units)
+    masks = dict(evidence.masks(decision))
+    for unit in units:
+        rows = range(3 * unit, 3 * unit + 3)
+        truth = [np.stack(planes, 1) for planes in zip(*map(evidence.truth, rows), strict=True)]
+        expected = search.score.measure(np.stack([masks[row] for row in rows], 1), *truth, (1.0, 1.0, 1.0))
+        np.testing.assert_allclose(statistics[unit], expected)
 
 
-def test_weights_and_area_are_chosen_together(memory_evidence: type) -> None:
-    """Alone, the second model loses to the first by its specks, and wins once they are removed."""
-    labels = np.zeros((2, 20, 20), np.uint8)
-    labels[:, 2:12, 2:12] = 1
-    first, second = labels.copy(), labels.copy()
-    first[:, 2:4, 2:12] = 0
-    second[:, 14:19:2, ::2] = 1
-    maps = {name: one[:, None] * 255 for name, one in (("first", first), ("second", second))}
-    search = Search(memory_evidence(maps, labels), simplex(2, 1), "", {"min_area": [4]}, POOLED)
-    assert search.decide(np.arange(2)).weights == {"first": 0.0, "second": 1.0}
-    assert search.decide(np.arange(2)).steps == {"min_area": 4}
-
-
-@pytest.mark.parametrize("areas", [[2, 8], [8, 2]])
-def test_of_equally_good_areas_the_smallest_is_taken(memory_evidence: type, areas: list[int]) -> None:
-    labels = np.zeros((2, 12, 12), np.uint8)
-    labels[:, 2:9, 2:9] = 1
-    search = Search(
-        memory_evidence({"m": labels[:, None] * 255}, labels), simplex(1, 1), "", {"min_area": areas}, POOLED
-    )
-    assert search.decide(np.arange(2)).steps == {}
+def test_freedoms_of_one_model_take_the_best_one(memory_evidence: type) -> None:
+    labels = _blobs(6)
+    evidence = memory_evidence({"bad": _noisy(labels, 200, 0), "good": _noisy(labels, 60, 1)}, labels)
+    search, free = searching(evidence, POOLED, 0.5)
+    assert isinstance(free, Freedoms)
+    decision, tried = search.decide(np.arange(6), replace(free, several=False))
+    assert decision.weights == {"bad": 0.0, "good": 1.0} and tried == []

@@ -1,11 +1,13 @@
 import numpy as np
 import pandas as pd
 import pytest
+from searching import searching
 
 from tessera.decide.decision import EVERYWHERE, Decision
-from tessera.decide.search import Search, simplex
 from tessera.decide.thresholds import offer_strata, score_curves
 from tessera.metrics.counts import FScore
+from tessera.metrics.score import score_of
+from tessera.metrics.surface import SurfaceDice
 from tessera.tasks import Multilabel
 
 
@@ -41,23 +43,32 @@ def test_thresholds_by_domain_ask_for_the_domain() -> None:
     assert "no known domain" in offer_strata("per_domain", oof, test.assign(domain=""))[1][0]
 
 
+def _decision(weights: dict[str, float], level: int = 128) -> Decision:
+    return Decision(weights, ["identity"], "probabilities", "threshold", "", {EVERYWHERE: [level]}, {})
+
+
+@pytest.mark.parametrize("cut", ["threshold", "quantile"])
 @pytest.mark.parametrize("average", ["pooled", "per_image"])
-def test_curves_are_the_scores_at_every_threshold(memory_evidence: type, average: str) -> None:
+def test_curves_are_the_scores_at_every_threshold(memory_evidence: type, average: str, cut: str) -> None:
     rng = np.random.default_rng(0)
     labels = rng.choice(np.array([0, 1, 255], np.uint8), (4, 7, 7))
     maps = {name: rng.integers(0, 256, (4, 1, 7, 7), np.uint8) for name in "ab"}
-    search = Search(
-        memory_evidence(maps, labels, stratum=["k", "k", "l", ""]), simplex(2, 0.5), "stratum", {}, FScore(average, 1.0)
-    )
-    curves = score_curves(search, {"weights": {"a": 0.5, "b": 0.5}})
+    evidence = memory_evidence(maps, labels, stratum=["k", "k", "l", ""])
+    search, _ = searching(evidence, FScore(average, 1.0), 0.5, cut)
+    curves = score_curves(search, _decision({"a": 0.5, "b": 0.5}))
     assert set(curves) == {EVERYWHERE, "k", "l"}
-    for name, rows in ((EVERYWHERE, [0, 1, 2, 3]), ("k", [0, 1]), ("l", [2])):
-        for threshold in (1, 50, 128, 255):
-            decision = Decision(
-                {"a": 0.5, "b": 0.5}, ["identity"], "probabilities", "threshold", "", {EVERYWHERE: [threshold]}, {}
-            )
-            expected = search.score.of(search.count(decision, np.array(rows)))
-            assert curves[name][0][threshold - 1] == pytest.approx(expected)
+    for name, units in ((EVERYWHERE, [0, 1, 2, 3]), ("k", [0, 1]), ("l", [2])):
+        for level in (1, 50, 128, 255):
+            found = search.tables.measure(_decision({"a": 0.5, "b": 0.5}, level), np.array(units))
+            assert curves[name][0][level - 1] == pytest.approx(score_of(search.score, found))
+
+
+def test_a_score_that_needs_masks_has_a_curve_as_well(memory_evidence: type) -> None:
+    labels = np.zeros((2, 12, 12), np.uint8)
+    labels[:, 3:9, 3:9] = 1
+    search, _ = searching(memory_evidence({"a": labels[:, None] * 160}, labels), SurfaceDice(0.0, "per_image", 1.0))
+    (curve,) = score_curves(search, _decision({"a": 1.0}))[EVERYWHERE]
+    assert len(curve) == 255 and curve[:160] == [1.0] * 160 and curve[200:] == [0.0] * 55
 
 
 def test_each_class_has_its_curve(memory_evidence: type) -> None:
@@ -65,5 +76,5 @@ def test_each_class_has_its_curve(memory_evidence: type) -> None:
     labels = np.ones((2, 5, 6, 2), np.uint8)
     evidence = memory_evidence({"m": np.full((2, 2, 5, 6), [[[200]], [[50]]], np.uint8)}, labels)
     evidence.task = Multilabel(["a", "b"])
-    curves = score_curves(Search(evidence, simplex(1, 1), "", {}, FScore("pooled", 1.0)), {"weights": {"m": 1.0}})
+    curves = score_curves(searching(evidence, FScore("pooled", 1.0))[0], _decision({"m": 1.0}))
     assert curves == {EVERYWHERE: [[1.0] * 200 + [0.0] * 55, [1.0] * 50 + [0.0] * 205]}

@@ -7,13 +7,14 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
+from searching import searching
 
 from tessera.data.parts import summarize
 from tessera.data.pixels import PixelStore, create_image
-from tessera.decide.decision import Decision
+from tessera.decide.decision import EVERYWHERE, Decision
 from tessera.decide.evidence import Evidence, oof_rows
 from tessera.decide.honest import evaluate
-from tessera.decide.search import Search, simplex
+from tessera.decide.levels import Rule
 from tessera.decide.thresholds import score_curves
 from tessera.deliver.plots import BEST, LONG_SIDE, WORST, gallery, picture, threshold_curves
 from tessera.deliver.report import build_page, decided, summarize_strata
@@ -77,12 +78,13 @@ class Run:
         self.evidence = Evidence(rows, stores, ["identity"], PixelStore(folder / "tiles.h5"), Binary(["vessel"]))
 
     def scores(self) -> dict:
-        search = Search(self.evidence, simplex(2, 0.5), "stratum", {"min_area": [4]}, FScore("pooled", 1.0))
-        ensemble = evaluate(search, None, 100, 0)
+        rule = Rule("stratum", False, "max", 0)
+        search, free = searching(self.evidence, FScore("pooled", 1.0), 0.5, rule=rule, steps={"min_area": [4]})
+        ensemble = evaluate(search, free, 100, 0)
         return {
             "classes": ["vessel"], "score": {"metric": "dice", "average": "pooled", "empty": 1.0, "name": "F0.5"},
             "notes": ["a <note>"], "ensemble": ensemble, "models": dict.fromkeys(MODELS, ensemble),
-            "selected_on_validation": [], "curves": score_curves(search, ensemble["decision"]),
+            "selected_on_validation": [], "curves": score_curves(search, Decision(**ensemble["decision"])),
             "rows": self.evidence.rows.to_dict("list"),
         }  # fmt: skip
 
@@ -231,7 +233,7 @@ def test_the_same_run_gives_the_same_bytes(run: Run, scores: dict, page: str) ->
 
 
 def test_the_gallery_holds_the_best_and_the_worst_rows(run: Run, scores: dict) -> None:
-    by_row = f_score(np.array(scores["ensemble"]["counts"]), np.nan)[:, 0]
+    by_row = f_score(np.array(scores["ensemble"]["statistics"]), np.nan)[:, 0]  # of pooled Dice they are the counts
     best, worst = gallery(run.evidence, scores)
     assert [row.dice for row in best] == sorted(by_row, reverse=True)[:BEST]
     assert [row.dice for row in worst] == sorted(by_row)[:WORST]
@@ -239,10 +241,15 @@ def test_the_gallery_holds_the_best_and_the_worst_rows(run: Run, scores: dict) -
     assert all(numbers[row.row_id] == row.dice for row in best + worst)
 
 
-def test_a_row_without_truth_and_prediction_is_not_shown(run: Run, scores: dict) -> None:
-    counts = np.array(scores["ensemble"]["counts"])
-    counts[3:] = 0
-    best, worst = gallery(run.evidence, scores | {"ensemble": scores["ensemble"] | {"counts": counts.tolist()}})
+def test_a_row_without_truth_and_prediction_is_not_shown(
+    run: Run, scores: dict, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    truth = run.evidence.truth
+    empty = [np.zeros((1, 40, 56), bool), np.ones((1, 40, 56), bool)]
+    monkeypatch.setattr(run.evidence, "truth", lambda row: truth(row) if row < 3 else empty)
+    nothing = scores["ensemble"]["decision"] | {"levels": {EVERYWHERE: [255]}, "steps": {"gate": 40 * 56}}
+    held_out = [{"rows": run.evidence.rows.row_id[3:].tolist(), "decision": nothing}]
+    best, worst = gallery(run.evidence, scores | {"ensemble": scores["ensemble"] | {"holdouts": held_out}})
     assert len(best) == 1
     assert len(worst) == 2
 

@@ -3,10 +3,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tessera.decide.evidence import Evidence
 from tessera.deliver.dialects.build import build_dialect
 from tessera.deliver.scoreboard import say_levels, solution_score, table
 from tessera.errors import InputError
 from tessera.metrics.counts import FScore, count
+from tessera.metrics.score import score_of
+from tessera.metrics.surface import SurfaceDice
 
 hubmap = build_dialect("hubmap", ["a"])
 SAID = {
@@ -57,19 +60,36 @@ def _write(path: Path, masks: dict[str, np.ndarray]) -> Path:
     return path
 
 
+def _test_rows(memory_evidence: type, names: str, size: tuple[int, int], **columns: object) -> Evidence:
+    bounds = {"row_id": list(names), "y0": 0, "y1": size[0], "x0": 0, "x1": size[1]}
+    return memory_evidence({}, np.zeros((len(names), *size)), **bounds | columns)
+
+
 @pytest.mark.parametrize("average", ["pooled", "per_image"])
-def test_the_solution_scores_rows_by_id(tmp_path: Path, average: str) -> None:
+def test_the_solution_scores_rows_by_id(tmp_path: Path, memory_evidence: type, average: str) -> None:
     rng = np.random.default_rng(0)
     found = {name: rng.random((1, 5, 7)) < 0.4 for name in "abc"}
     truth = {name: rng.random((1, 5, 7)) < 0.4 for name in "cab"}  # in another order
-    shapes, score = dict.fromkeys("abc", (5, 7)), FScore(average, 1.0)
+    score = FScore(average, 1.0)
     expected = score.of(np.stack([count(found[name], truth[name], np.ones((1, 5, 7), bool)) for name in "abc"]))
     files = _write(tmp_path / "submission.csv", found), _write(tmp_path / "solution.csv", truth)
-    assert solution_score(*files, hubmap, shapes, score) == pytest.approx(expected)
+    rows = _test_rows(memory_evidence, "abc", (5, 7))
+    assert solution_score(*files, hubmap, rows, score) == pytest.approx(expected)
 
 
-def test_a_solution_without_a_row_is_named(tmp_path: Path) -> None:
+def test_the_solution_scores_whole_volumes(tmp_path: Path, memory_evidence: type) -> None:
+    rng = np.random.default_rng(0)
+    found, truth = ({name: rng.random((1, 5, 7)) < 0.4 for name in "abcd"} for _ in range(2))
+    score, everywhere = SurfaceDice(1.0, "per_image", 1.0), np.ones((1, 2, 5, 7), bool)
+    volumes = [[np.stack([masks[name] for name in names], 1) for masks in (found, truth)] for names in ("ab", "cd")]
+    expected = score_of(score, np.stack([score.measure(*pair, everywhere, (1.0,) * 3) for pair in volumes]))
+    files = _write(tmp_path / "submission.csv", found), _write(tmp_path / "solution.csv", truth)
+    rows = _test_rows(memory_evidence, "abcd", (5, 7), item=["v", "v", "w", "w"], z=[0, 1, 0, 1])
+    assert solution_score(*files, hubmap, rows, score) == pytest.approx(expected)
+
+
+def test_a_solution_without_a_row_is_named(tmp_path: Path, memory_evidence: type) -> None:
     mask = np.ones((1, 2, 3), bool)
     files = _write(tmp_path / "submission.csv", {"a": mask, "b": mask}), _write(tmp_path / "solution.csv", {"a": mask})
     with pytest.raises(InputError, match=r"solution\.csv.*'b'"):
-        solution_score(*files, hubmap, {"a": (2, 3), "b": (2, 3)}, FScore("pooled", 1.0))
+        solution_score(*files, hubmap, _test_rows(memory_evidence, "ab", (2, 3)), FScore("pooled", 1.0))

@@ -5,17 +5,21 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
+from searching import searching
 
+import tessera.decide.search as search_module
 from tessera.data.boxes import BOX
 from tessera.data.pixels import PixelStore
-from tessera.decide.decision import EVERYWHERE, Decision
+from tessera.decide.decision import EVERYWHERE, Decision, held_out_decisions
 from tessera.decide.evidence import Evidence, oof_rows, test_rows
 from tessera.decide.honest import evaluate
-from tessera.decide.search import Search, simplex
+from tessera.decide.levels import Rule
 from tessera.deliver.dialects.build import build_dialect
 from tessera.deliver.submission import check_score, masks, rows_asked_for, shapes_of
 from tessera.errors import InputError
-from tessera.metrics.counts import FScore
+from tessera.metrics.counts import FScore, IoU
+from tessera.metrics.score import Score
+from tessera.metrics.surface import SurfaceDice, UWMadison
 from tessera.params.data import Data
 from tessera.predict.store import Plane, create_item
 from tessera.tasks import Binary
@@ -120,19 +124,47 @@ def test_of_a_part_of_the_plane_only_its_own_pixels_are_in_a_row(
         assert shapes_of(evidence.rows)[row.row_id] == target.shape[1:]
 
 
-@pytest.mark.parametrize("score", [FScore("pooled", 1.0), FScore("per_image", 1.0), FScore("pooled", 1.0, beta=0.5)])
-@pytest.mark.parametrize("parts", [PARTS, HALVES], ids=["images", "halves"])
+LAW_8 = [  # score, cut, steps, blends
+    (FScore("pooled", 1.0), "threshold", {"min_area": [4]}, ("probabilities",)),
+    (FScore("per_image", 1.0), "threshold", {"fill_holes": [3], "largest": [2]}, ("probabilities", "ranks")),
+    (FScore("pooled", 1.0, beta=0.5), "quantile", {"gate": [20], "split": [3]}, ("probabilities",)),
+    (IoU("per_image", 1.0), "hysteresis", {"min_volume": [12]}, ("probabilities",)),
+    (FScore("pooled", 1.0), "triplet", {}, ("ranks", "probabilities")),
+    (UWMadison(), "threshold", {"min_area": [4], "min_volume": [12]}, ("probabilities",)),
+    (SurfaceDice(1.0, "pooled", 1.0), "triplet", {"min_area": [4]}, ("probabilities",)),
+]
+
+
+@pytest.fixture
+def all_gain(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever is tried is kept, so that it is in the decisions."""
+    monkeypatch.setattr(search_module, "paired_gain", lambda *_: (1.0, 0.0))
+
+
+@pytest.mark.parametrize(("score", "cut", "steps", "blends"), LAW_8)
 def test_both_scores_equal_the_submission_read_back(
-    pixel_store: Callable[..., PixelStore], tmp_path: Path, parts: pd.DataFrame, score: FScore
+    evidence: Evidence, tmp_path: Path, all_gain: None, score: Score, cut: str, steps: dict, blends: tuple[str, ...]
 ) -> None:
-    evidence = _evidence(parts, pixel_store, tmp_path)
-    said = evaluate(Search(evidence, simplex(2, 0.25), "stratum", {"min_area": [4]}, score), None, 100, 0)
+    _check_law_8(evidence, tmp_path, score, cut, steps, blends)
+
+
+def test_parts_of_images_obey_as_well(pixel_store: Callable[..., PixelStore], tmp_path: Path, all_gain: None) -> None:
+    _check_law_8(_evidence(HALVES, pixel_store, tmp_path), tmp_path, *LAW_8[0])
+
+
+def _check_law_8(
+    evidence: Evidence, folder: Path, score: Score, cut: str, steps: dict, blends: tuple[str, ...]
+) -> None:
+    rule = Rule("stratum", False, "plateau", 1)
+    search, free = searching(evidence, score, 0.5, cut, rule, steps=steps, blends=blends)
+    said = evaluate(search, free, 100, 0)
+    assert set(said["decision"]["steps"]) == set(steps) and len(said["decision"]["views"]) == 2
     final = dict.fromkeys(evidence.rows.row_id, Decision(**said["decision"]))
-    crossed = {row_id: Decision(**one["decision"]) for one in said["holdouts"] for row_id in one["rows"]}
+    crossed = held_out_decisions(said)
     for decisions, printed in ((final, said["optimistic"]), (crossed, said["crossfitted"])):
-        check_score(tmp_path / "oof.csv", hubmap, evidence, decisions, score, printed)
+        check_score(folder / "oof.csv", hubmap, evidence, decisions, score, printed)
         with pytest.raises(InputError, match=r"read back scores .* rerun `dvc repro"):
-            check_score(tmp_path / "oof.csv", hubmap, evidence, decisions, score, printed + 1e-6)
+            check_score(folder / "oof.csv", hubmap, evidence, decisions, score, printed + 1e-6)
 
 
 def test_each_row_is_decided_by_its_own_decision_and_stratum(evidence: Evidence) -> None:

@@ -1,8 +1,13 @@
 import numpy as np
 import pytest
+import torch
+from monai.metrics import compute_dice, compute_iou
+from sklearn.metrics import fbeta_score, jaccard_score
 
-from tessera.metrics.counts import FScore, build_score, count, f_score
-from tessera.params.score import Score
+from tessera.metrics.build import METRICS, build_score
+from tessera.metrics.counts import FScore, IoU, count, f_score, iou
+from tessera.metrics.score import score_of
+from tessera.params.score import KEYS, Score
 
 
 def _random(seed: int, shape: tuple[int, ...] = (2, 9, 7)) -> tuple[np.ndarray, ...]:
@@ -80,3 +85,69 @@ def test_statistics_add_up_over_rows(average: str) -> None:
     assert score.finish(halves).mean() == pytest.approx(score.of(rows))
     by_hand = [f_score(row, 1.0).mean() for row in rows] if average == "per_image" else f_score(rows.sum(0), 1.0)
     assert score.of(rows) == pytest.approx(np.mean(by_hand))
+
+
+# Beside independent implementations
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_pooled_scores_equal_scikit_learn(seed: int) -> None:
+    mask, target, valid = _random(seed)
+    pairs = [(t[v], m[v]) for m, t, v in zip(mask, target, valid, strict=True)]
+    for score, peer in (
+        (FScore("pooled", 1.0), lambda *pair: fbeta_score(*pair, beta=1)),
+        (FScore("pooled", 1.0, 0.5), lambda *pair: fbeta_score(*pair, beta=0.5)),
+        (FScore("pooled", 1.0, 2.0), lambda *pair: fbeta_score(*pair, beta=2)),
+        (IoU("pooled", 1.0), jaccard_score),
+    ):
+        scores = score.finish(score.measure(mask, target, valid, (1.0, 1.0)))
+        assert scores == pytest.approx([peer(*pair) for pair in pairs], abs=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(4, 2, 9, 7), (5, 1, 12, 3)])
+def test_scores_per_image_equal_monai(shape: tuple[int, ...]) -> None:
+    mask, target, _ = _random(0, shape)
+    mask[0], target[0] = False, False  # nothing in the first row
+    target[1] = False
+    planes = [torch.from_numpy(one) for one in (mask, target)]
+    for score, peer in ((FScore("per_image", 1.0), compute_dice), (IoU("per_image", 1.0), compute_iou)):
+        statistics = np.stack([score.measure(m, t, t | True, (1.0, 1.0)) for m, t in zip(mask, target, strict=True)])
+        rows = peer(*planes, include_background=True, ignore_empty=False)
+        assert statistics[..., 0] == pytest.approx(_empty_as_1(rows, mask, target), abs=1e-6)
+        assert score_of(score, statistics) == pytest.approx(_empty_as_1(rows, mask, target).mean(), abs=1e-6)
+
+
+def _empty_as_1(scores: torch.Tensor, mask: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """MONAI's scores (rows, C); where truth is empty, Dice and IoU have conventions of their own there."""
+    return np.where(target.any((2, 3)), scores.numpy(), ~mask.any((2, 3)))
+
+
+@pytest.mark.parametrize("empty", [0.0, 0.5, 1.0])
+def test_iou_by_hand(empty: float) -> None:
+    counts = np.array([[0, 0, 0], [3, 0, 0], [0, 2, 0], [0, 0, 2], [3, 1, 2]])
+    np.testing.assert_allclose(iou(counts, empty), [empty, 1, 0, 0, 0.5])
+    assert IoU("pooled", empty).of(counts[:, None]) == pytest.approx(6 / 13)
+    assert IoU("per_image", empty).of(counts[:, None]) == pytest.approx((empty + 1 + 0.5) / 5)
+    assert IoU("pooled", empty).name == "IoU"
+
+
+def test_every_metric_of_params_is_built_with_its_keys() -> None:
+    given = {
+        "average": "pooled",
+        "empty": 0.5,
+        "tolerance": 1.0,
+        "spacing": [1, 2, 3],
+        "thresholds": [0.5, 0.75],
+        "beta": 2.0,
+    }
+    assert set(METRICS) == set(KEYS)
+    for metric, keys in KEYS.items():
+        score = build_score(Score(metric=metric, direction="max", **{key: given[key] for key in keys}))
+        assert isinstance(score, METRICS[metric])
+        assert (score.unit, score.from_counts) == (
+            "item" if metric in ("surface_dice", "hausdorff", "uw_madison") else "row",
+            metric in ("dice", "iou", "fbeta"),
+        )
+        hash(score)
+        mask, target, valid = _random(0, (2, 3, 9, 7)) if score.unit == "item" else _random(0)
+        assert score_of(score, score.measure(mask, target, valid, (1.0, 1.0, 1.0))[None]) <= 1

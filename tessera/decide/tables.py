@@ -1,0 +1,139 @@
+"""Statistics of units at many levels of a cut, read once from the evidence and kept."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import numpy as np
+from tqdm import tqdm
+
+from tessera.decide.blending import BLENDS, blend
+from tessera.decide.cuts.build import CUTS
+from tessera.decide.decision import EVERYWHERE, Decision
+from tessera.decide.evidence import Evidence
+from tessera.decide.grids import COARSE, COUNTS, DENSE
+from tessera.decide.histograms import counts_by_threshold, histogram
+from tessera.decide.levels import Table
+from tessera.decide.units import Units, measure, measure_unit
+from tessera.metrics.score import Score
+
+THRESHOLDS = list(range(1, 256))
+
+
+class Mix(NamedTuple):
+    """What is cut: the views, how models are blended, and the share of each of the evidence's models."""
+
+    views: tuple[str, ...]
+    blend: str
+    weights: tuple[float, ...]
+
+
+class Tables:
+    """Statistics of an evidence's units by mix and level. What was read is kept, a few KB a unit, class and mix; pixels
+    are not.
+
+    exact: one histogram a unit tells the statistics at every threshold. counted: the counts of many levels come at once.
+    Otherwise each level is a mask to be measured.
+    """
+
+    def __init__(self, evidence: Evidence, score: Score, cut: str):
+        self.evidence, self.score, self.cut = evidence, score, cut
+        self.units = Units(evidence.rows, score.unit)
+        self.exact = score.from_counts and cut == "threshold"
+        self.counted = score.from_counts and cut in COUNTS
+        self.histograms: dict[Mix, np.ndarray] = {}  # (units, C, 2, 256) uint32
+        self._levels: dict[Mix, dict[str, np.ndarray]] = {}  # level → (units, C, K)
+        self._masks: dict[tuple, np.ndarray] = {}  # (C, K)
+
+    @property
+    def levels(self) -> list:
+        """Those that a search begins with; `counted` ones are all there are."""
+        return THRESHOLDS if self.exact else (DENSE if self.counted else COARSE)[self.cut]
+
+    def table(self, mix: Mix, units: np.ndarray, levels: list) -> Table:
+        """Statistics of units (numbers) at the levels; at every threshold if `exact`."""
+        self.read([mix], levels)
+        if self.exact:
+            return Table(THRESHOLDS, self.score.statistics(counts_by_threshold(self.histograms[mix][units])))
+        return Table(levels, np.stack([self._levels[mix][str(level)][units] for level in levels], 2))
+
+    def read(self, mixes: Iterable[Mix], levels: list) -> None:
+        """Reads what is new of it, all units in one pass over the pixels."""
+        if self.exact:
+            self._read_histograms([mix for mix in dict.fromkeys(mixes) if mix not in self.histograms])
+            return
+        kept = {mix: self._levels.setdefault(mix, {}) for mix in mixes}
+        self._read_levels({mix: [one for one in levels if str(one) not in known] for mix, known in kept.items()})
+
+    def _read_histograms(self, mixes: list[Mix]) -> None:
+        shape = len(self.units), self.evidence.task.channels, 2, 256
+        self.histograms |= {mix: np.zeros(shape, np.uint32) for mix in mixes}
+        alike = {(mix.views, mix.blend) for mix in mixes}
+        for row in tqdm(self.evidence.rows.index if mixes else [], "histograms", unit="row", leave=False, disable=None):
+            truth = self.evidence.truth(row)
+            for views, name in sorted(alike):
+                some = [mix for mix in mixes if (mix.views, mix.blend) == (views, name)]
+                used = np.flatnonzero(np.any([mix.weights for mix in some], 0))
+                maps = self.evidence.maps(row, [self.evidence.models[number] for number in used], list(views))
+                maps = BLENDS[name](maps)
+                for mix in some:
+                    found = histogram(blend(maps, [mix.weights[number] for number in used]), *truth)
+                    self.histograms[mix][self.units.of_row[row]] += found.astype(np.uint32)
+
+    def _read_levels(self, new: dict[Mix, list]) -> None:
+        new = {mix: levels for mix, levels in new.items() if levels}
+        rows = tqdm(self.evidence.rows.index if new else [], "levels", unit="row", leave=False, disable=None)
+        for unit, of_unit, _ in self.units.collect((row, row) for row in rows):
+            truth, spacing = [self.evidence.truth(row) for row in of_unit], self.evidence.spacing(of_unit[0])
+            for mix, levels in new.items():
+                found = self._at_levels([self._blended(mix, row) for row in of_unit], truth, levels, spacing)
+                for level, statistics in zip(levels, found, strict=True):
+                    kept = self._levels[mix].setdefault(str(level), np.empty((len(self.units), *statistics.shape)))
+                    kept[unit] = statistics
+
+    def _blended(self, mix: Mix, row: int) -> np.ndarray:
+        """The blended map (C, H, W) uint8 of a row."""
+        used = [(model, share) for model, share in zip(self.evidence.models, mix.weights, strict=True) if share > 0]
+        maps = self.evidence.maps(row, [model for model, _ in used], list(mix.views))
+        return blend(BLENDS[mix.blend](maps), [share for _, share in used])
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of what is kept."""
+        kept = [
+            *self.histograms.values(),
+            *self._masks.values(),
+            *(a for one in self._levels.values() for a in one.values()),
+        ]
+        return sum(array.nbytes for array in kept)
+
+    def _at_levels(self, blended: list, truth: list, levels: list, spacing: tuple[float, ...]) -> Iterable[np.ndarray]:
+        """Statistics (C, K) of a unit at each level."""
+        if self.counted:
+            counts = sum(COUNTS[self.cut](one, *of_row, levels) for one, of_row in zip(blended, truth, strict=True))
+            return self.score.statistics(counts)
+        cut = CUTS[self.cut]
+        return (
+            measure_unit(self.score, [cut(one, [level] * len(one)) for one in blended], truth, spacing)
+            for level in levels
+        )
+
+    def decision(self, mix: Mix, levels: dict[str, list], by: str, steps: dict[str, object]) -> Decision:
+        """The decision that these make."""
+        weights = dict(zip(self.evidence.models, mix.weights, strict=True))
+        return Decision(weights, list(mix.views), mix.blend, self.cut, by, levels, steps)
+
+    def measure(self, decision: Decision, units: np.ndarray) -> np.ndarray:
+        """Statistics (units, C, K) of units (numbers) under a decision, from its masks."""
+        names = self.units.about[decision.by].tolist() if decision.by else [EVERYWHERE] * len(self.units)
+        keys = {int(unit): self._key(decision, int(unit), names[unit]) for unit in units}
+        rows = self.units.rows(np.array([unit for unit, key in keys.items() if key not in self._masks], int))
+        masks = tqdm(self.evidence.masks(decision, rows), "masks", len(rows), unit="row", leave=False, disable=None)
+        for unit, statistics in measure(self.evidence, self.units, self.score, masks):
+            self._masks[keys[unit]] = statistics
+        return np.stack([self._masks[key] for key in keys.values()])
+
+    @staticmethod
+    def _key(decision: Decision, unit: int, name: str) -> tuple:
+        """All that the masks of a unit depend on; name: its stratum or domain."""
+        mix = tuple(decision.weights.items()), tuple(decision.views), decision.blend
+        return unit, mix, decision.cut, str(decision.levels_of(name)), str(decision.steps)
