@@ -11,7 +11,8 @@ from tessera.params.load import load_params
 
 
 def command(main: Callable[..., None]) -> None:
-    """Calls `main` with the positional arguments that its signature names; an InputError ends with exit code 1."""
+    """Calls `main` with the arguments that its signature names, keyword-only ones as options (`--name`); an InputError ends
+    with exit code 1."""
     parser = argparse.ArgumentParser(
         prog=f"python -m {sys.modules['__main__'].__spec__.name}",
         description=sys.modules[main.__module__].__doc__,
@@ -19,7 +20,13 @@ def command(main: Callable[..., None]) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     for argument in inspect.signature(main).parameters.values():
-        parser.add_argument(argument.name, type=argument.annotation)
+        if argument.kind is argument.KEYWORD_ONLY:
+            needed = argument.default is argument.empty
+            parser.add_argument(
+                f"--{argument.name}", type=argument.annotation, required=needed, default=argument.default
+            )
+        else:
+            parser.add_argument(argument.name, type=argument.annotation)
     arguments = vars(parser.parse_args())
     try:
         _check(arguments)

@@ -1,0 +1,84 @@
+"""diagnose: which bug reproduces a score of the leaderboard, as `--leaderboard 0.34`.
+
+No stage: run it by hand after `dvc repro submit`. The out-of-fold predictions are scored as each bug would leave them;
+for bugs of the networks' input, the folds' checkpoints predict some slices of `--items` images or volumes again.
+"""
+
+import json
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+
+import pandas as pd
+from tqdm import tqdm
+
+from stages.command import command
+from stages.evidence import oof_evidence
+from tessera import machine, paths
+from tessera.data.manifest import read_manifest
+from tessera.data.pixels import PixelStore
+from tessera.decide.bugs import AS_DECIDED, bugs
+from tessera.decide.decision import Decision
+from tessera.decide.diagnosis import Diagnosis, Finding, boxes_of, few_rows, on_few, table
+from tessera.decide.evidence import Evidence
+from tessera.errors import InputError
+from tessera.learn.checkpoints import load_checkpoint
+from tessera.learn.networks.build import build_network
+from tessera.learn.precision import autocast
+from tessera.metrics.build import build_score
+from tessera.params.load import Params, load_params
+from tessera.predict.input_bugs import InputBug, input_bugs
+from tessera.predict.predictor import Predictor
+from tessera.predict.write import write_predictions
+from tessera.tasks import build_task
+
+SLICES = 4  # of a volume that is predicted again
+
+
+def main(*, leaderboard: float, items: int = 3) -> None:
+    if items < 0:
+        raise InputError(f"--items {items}: expected 0 (no network runs) or more")
+    params, manifest = load_params(), read_manifest(paths.MANIFEST, "train")
+    decision = Decision(**json.loads(paths.RECIPE.read_text())["decision"])
+    how = decision, build_score(params.score), params.tune.bootstrap, params.tune.seed
+    evidence = oof_evidence(decision.models, params.fold.run, decision.views, params.data)
+    rows, diagnosis = evidence.rows, Diagnosis(evidence, *how)
+    offered = bugs(params.data.classes, square=bool((rows.y1 - rows.y0 == rows.x1 - rows.x0).all()))
+    plain = diagnosis.of(AS_DECIDED)
+    findings = [diagnosis.of(bug) for bug in tqdm(offered, desc="diagnose", unit="bug", disable=None)]
+
+    few = few_rows(rows, items, SLICES)
+
+    def as_decided(stores: dict[str, dict[int, Path]]) -> Finding:
+        seen = Evidence(few, stores, decision.views, evidence.pixels, evidence.task)
+        return Diagnosis(seen, *how).of(AS_DECIDED)
+
+    if len(few):
+        right = as_decided(
+            {model: {fold: paths.oof(model, fold) for fold in set(few.fold)} for model in decision.models}
+        )
+        for bug in input_bugs(int(manifest.channels.iloc[0])):
+            with ExitStack() as files:
+                wrong = {model: _predict(bug, model, few, params, manifest, files) for model in decision.models}
+                findings.append(on_few(bug.name, bug.look, as_decided(wrong), right, plain, len(few)))
+    print(table(findings, leaderboard, plain))
+
+
+def _predict(
+    bug: InputBug, model: str, rows: pd.DataFrame, params: Params, manifest: pd.DataFrame, files: ExitStack
+) -> dict[int, Path]:
+    """fold → a store of the rows' items as the fold's network sees them through the bug; gone with `files`."""
+    section, device, store, stores = params.models[model], machine.device(), PixelStore(paths.TILES), {}
+    task = build_task(params.data.task, params.data.classes, store.flip_pairs)
+    for fold, own in rows.groupby("fold"):
+        network = build_network(section, int(manifest.channels.iloc[0]), task.channels, pretrained=False)
+        network = bug.change(load_checkpoint(paths.weights(model, fold), network, device))
+        casting = partial(autocast, device, params.train.amp)
+        predictor = Predictor([network], section, params.predict, task, device, casting)
+        stores[fold] = files.enter_context(paths.scratch_file(f"diagnose-{model}-{fold}.h5"))
+        write_predictions(stores[fold], predictor, store, boxes_of(own, manifest), {"model": model, "fold": fold})
+    return stores
+
+
+if __name__ == "__main__":
+    command(main)
