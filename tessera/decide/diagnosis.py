@@ -14,7 +14,7 @@ from tessera.decide.evidence import Evidence
 from tessera.decide.units import Units, measure
 from tessera.metrics.score import Score, score_of
 
-CLOSE = 0.005  # what counts as near where there is no standard error: two decimals are alike
+ROUNDED = 0.005  # a leaderboard may show two decimals
 
 
 class Finding(NamedTuple):
@@ -26,8 +26,8 @@ class Finding(NamedTuple):
     error: float | None
 
     def reproduces(self, leaderboard: float) -> bool:
-        """Whether the score of the leaderboard lies within the standard error."""
-        return abs(self.score - leaderboard) <= (CLOSE if self.error is None else self.error)
+        """Whether the score of the leaderboard lies within the standard error, or is the same but for rounding."""
+        return abs(self.score - leaderboard) <= max(self.error or 0, ROUNDED)
 
 
 class Diagnosis:
@@ -86,10 +86,10 @@ def table(findings: Iterable[Finding], leaderboard: float, plain: Finding) -> st
         error = "–" if one.error is None else f"{one.error:.4f}"
         mark = "→" if one.reproduces(leaderboard) else " "
         lines.append(f"{mark} {one.name:<{width}}  {one.score:.4f}  {error:<7}  {one.look}".rstrip())
-    return "\n".join([*lines, "", verdict(order, leaderboard, plain)])
+    return "\n".join([*lines, "", _verdict(order, leaderboard, plain)])
 
 
-def verdict(order: list[Finding], leaderboard: float, plain: Finding) -> str:
+def _verdict(order: list[Finding], leaderboard: float, plain: Finding) -> str:
     """One line on what reproduces the score."""
     found = [one.name for one in order if one is not plain and one.reproduces(leaderboard)]
     if plain.reproduces(leaderboard):
