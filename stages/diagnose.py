@@ -21,7 +21,6 @@ from tessera.decide.bugs import AS_DECIDED, bugs
 from tessera.decide.decision import Decision
 from tessera.decide.diagnosis import Diagnosis, Finding, boxes_of, few_rows, on_few, table
 from tessera.decide.evidence import Evidence
-from tessera.errors import InputError
 from tessera.learn.checkpoints import load_checkpoint
 from tessera.learn.networks.build import build_network
 from tessera.learn.precision import autocast
@@ -36,18 +35,14 @@ SLICES = 4  # of a volume that is predicted again
 
 
 def main(*, leaderboard: float, items: int = 3) -> None:
-    if items < 0:
-        raise InputError(f"--items {items}: expected 0 (no network runs) or more")
     params, manifest = load_params(), read_manifest(paths.MANIFEST, "train")
     decision = Decision(**json.loads(paths.RECIPE.read_text())["decision"])
     how = decision, build_score(params.score), params.tune.bootstrap, params.tune.seed
     evidence = oof_evidence(decision.models, params.fold.run, decision.views, params.data)
     rows, diagnosis = evidence.rows, Diagnosis(evidence, *how)
     offered = bugs(params.data.classes, square=bool((rows.y1 - rows.y0 == rows.x1 - rows.x0).all()))
-    plain = diagnosis.of(AS_DECIDED)
+    plain, few = diagnosis.of(AS_DECIDED), few_rows(rows, items, SLICES)
     findings = [diagnosis.of(bug) for bug in tqdm(offered, desc="diagnose", unit="bug", disable=None)]
-
-    few = few_rows(rows, items, SLICES)
 
     def as_decided(stores: dict[str, dict[int, Path]]) -> Finding:
         seen = Evidence(few, stores, decision.views, evidence.pixels, evidence.task)
@@ -73,8 +68,8 @@ def _predict(
     for fold, own in rows.groupby("fold"):
         network = build_network(section, int(manifest.channels.iloc[0]), task.channels, pretrained=False)
         network = bug.change(load_checkpoint(paths.weights(model, fold), network, device))
-        casting = partial(autocast, device, params.train.amp)
-        predictor = Predictor([network], section, params.predict, task, device, casting)
+        casts = partial(autocast, device, params.train.amp)
+        predictor = Predictor([network], section, params.predict, task, device, casts)
         stores[fold] = files.enter_context(paths.scratch_file(f"diagnose-{model}-{fold}.h5"))
         write_predictions(stores[fold], predictor, store, boxes_of(own, manifest), {"model": model, "fold": fold})
     return stores

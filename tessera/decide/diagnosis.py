@@ -12,6 +12,7 @@ from tessera.decide.bugs import Bug
 from tessera.decide.decision import Decision
 from tessera.decide.evidence import Evidence
 from tessera.decide.units import Units, measure
+from tessera.errors import InputError
 from tessera.metrics.score import Score, score_of
 
 ROUNDED = 0.005  # a leaderboard may show two decimals
@@ -55,6 +56,8 @@ class Diagnosis:
 
 def few_rows(rows: pd.DataFrame, items: int, slices: int) -> pd.DataFrame:
     """The middle `slices` of each of so many items, spread over all of them."""
+    if items < 0:
+        raise InputError(f"items {items}: expected 0, for which no network runs, or more")
     names = rows["item"].unique()
     chosen = names[np.linspace(0, len(names) - 1, min(items, len(names))).round().astype(int)]
     of_items = [rows[rows["item"] == name].sort_values("z") for name in chosen]

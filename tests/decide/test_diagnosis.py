@@ -8,6 +8,7 @@ from tessera.decide.bugs import AS_DECIDED, Bug, bugs
 from tessera.decide.decision import EVERYWHERE, Decision
 from tessera.decide.diagnosis import Diagnosis, Finding, boxes_of, few_rows, on_few, table
 from tessera.decide.evidence import Evidence
+from tessera.errors import InputError
 from tessera.metrics.counts import FScore, count
 from tessera.metrics.surface import SurfaceDice
 from tessera.tasks import Multilabel
@@ -201,6 +202,8 @@ def test_few_rows_are_the_middle_slices_of_items_far_apart() -> None:
     assert few_rows(_rows(), 9, 3).z.tolist() == [0, 3, 4, 5, 0, 0]
     assert few_rows(_rows(), 9, 3).index.tolist() == list(range(6))
     assert len(few_rows(_rows(), 0, 3)) == 0
+    with pytest.raises(InputError, match="items -1: expected 0"):
+        few_rows(_rows(), -1, 3)
 
 
 def test_boxes_hold_the_rows_and_no_more() -> None:
