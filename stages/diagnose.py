@@ -5,9 +5,9 @@ for bugs of the networks' input, the folds' checkpoints predict some slices of `
 """
 
 import json
-from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pandas as pd
 from tqdm import tqdm
@@ -52,17 +52,18 @@ def main(*, leaderboard: float, items: int = 3) -> None:
         right = as_decided(
             {model: {fold: paths.oof(model, fold) for fold in set(few.fold)} for model in decision.models}
         )
+        paths.SCRATCH.mkdir(exist_ok=True)
         for bug in input_bugs(int(manifest.channels.iloc[0])):
-            with ExitStack() as files:
-                wrong = {model: _predict(bug, model, few, params, manifest, files) for model in decision.models}
+            with TemporaryDirectory(prefix="diagnose-", dir=paths.SCRATCH) as folder:
+                wrong = {model: _predict(bug, model, few, params, manifest, Path(folder)) for model in decision.models}
                 findings.append(on_few(bug.name, bug.look, as_decided(wrong), right, plain, len(few)))
     print(table(findings, leaderboard, plain))
 
 
 def _predict(
-    bug: InputBug, model: str, rows: pd.DataFrame, params: Params, manifest: pd.DataFrame, files: ExitStack
+    bug: InputBug, model: str, rows: pd.DataFrame, params: Params, manifest: pd.DataFrame, folder: Path
 ) -> dict[int, Path]:
-    """fold → a store of the rows' items as the fold's network sees them through the bug; gone with `files`."""
+    """fold → a store, in the folder, of the rows' items as the fold's network sees them through the bug."""
     section, device, store, stores = params.models[model], machine.device(), PixelStore(paths.TILES), {}
     task = build_task(params.data.task, params.data.classes, store.flip_pairs)
     for fold, own in rows.groupby("fold"):
@@ -70,7 +71,7 @@ def _predict(
         network = bug.change(load_checkpoint(paths.weights(model, fold), network, device))
         casts = partial(autocast, device, params.train.amp)
         predictor = Predictor([network], section, params.predict, task, device, casts)
-        stores[fold] = files.enter_context(paths.scratch_file(f"diagnose-{model}-{fold}.h5"))
+        stores[fold] = folder / f"{model}-{fold}.h5"
         write_predictions(stores[fold], predictor, store, boxes_of(own, manifest), {"model": model, "fold": fold})
     return stores
 
