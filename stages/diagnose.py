@@ -72,7 +72,7 @@ def _predict(
         casts = partial(autocast, device, params.train.amp)
         predictor = Predictor([network], section, params.predict, task, device, casts)
         stores[fold] = folder / f"{model}-{fold}.h5"
-        write_predictions(stores[fold], predictor, store, boxes_of(own, manifest), {"model": model, "fold": fold})
+        write_predictions(stores[fold], predictor, store, boxes_of(own, manifest), about={})
     return stores
 
 
