@@ -8,7 +8,7 @@ import h5py
 import pandas as pd
 from tqdm import tqdm
 
-from stages.predicting import write
+from stages.predicting import Setup, write
 from tessera import paths
 from tessera.data.manifest import TEST, TRAIN, read_manifest
 from tessera.data.parts import read_folds, whole_images
@@ -49,11 +49,9 @@ def write_round(path: Path, about: dict, labelling: Labelling, params: Params) -
 def _predict(path: Path, model: str, fold: int, test: pd.DataFrame, store: PixelStore, params: Params) -> None:
     """Writes what the network of a fold says of the test images."""
     task = build_task(params.data.task, params.data.classes, store.flip_pairs)
+    setup = Setup(params.models[model], params.predict, params.train.amp, task, store, int(test.channels.iloc[0]))
     items = whole_images(test).assign(item=test.image_id, height=test.height, width=test.width)
-    write(
-        path, f"pseudo-{model}-{fold}", [paths.weights(model, fold)], params.models[model], params.predict,
-        params.train.amp, task, store, test, items, {"model": model, "fold": fold},
-    )  # fmt: skip
+    write(path, f"pseudo-{model}-{fold}", [paths.weights(model, fold)], setup, items, {"model": model, "fold": fold})
 
 
 def _shown(

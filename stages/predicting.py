@@ -3,9 +3,10 @@
 import shutil
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import pandas as pd
+from torch import nn
 
 from tessera import machine, paths
 from tessera.data.pixels import PixelStore
@@ -25,28 +26,43 @@ if TYPE_CHECKING:
 SCRATCH = paths.SCRATCH / "predict"
 
 
-def write(
-    path: Path, name: str, weights: list[Path], section: "Model", predict: "Predict", amp: str, task: Binary,
-    store: PixelStore, manifest: pd.DataFrame, items: pd.DataFrame, about: dict,
-) -> None:  # fmt: skip
-    """Predicts items with the mean of the networks in `weights`. name: of the model, and of the fold where it is one's."""
-    here, channels = machine.here(), int(manifest.channels.iloc[0])
+class Setup(NamedTuple):
+    """How a model's networks predict the images of a store."""
+
+    section: "Model"
+    predict: "Predict"
+    amp: str
+    task: Binary
+    store: PixelStore
+    channels: int  # of an image
+
+    def network(self, weights: Path) -> nn.Module:
+        """A trained network, on the device."""
+        network = build_network(self.section, self.channels, self.task.channels, pretrained=False)
+        return load_checkpoint(weights, network, machine.device())
+
+    def predictor(self, networks: list[nn.Module]) -> Predictor:
+        """The mean of networks."""
+        device = machine.device()
+        return Predictor(networks, self.section, self.predict, self.task, device, partial(autocast, device, self.amp))
+
+
+def write(path: Path, name: str, weights: list[Path], setup: Setup, items: pd.DataFrame, about: dict) -> None:
+    """Predicts items with the mean of the networks in `weights`. name: of the model, and of what is predicted."""
+    section, predict = setup.section, setup.predict
     if strange := unseen_views(predict.views, section):
         print(
             f"predict.views {', '.join(strange)}: training never showed {about['model']} such windows (its augment has "
             "no such turn or scale); they may lower the score"
         )
-    networks = [
-        load_checkpoint(path, build_network(section, channels, task.channels, pretrained=False), here.device)
-        for path in weights
-    ]
-    if here.compile:
+    networks = [setup.network(one) for one in weights]
+    if machine.here().compile:
         for network in networks:
             network.compile()
-    predictor = Predictor(networks, section, predict, task, here.device, partial(autocast, here.device, amp))
-    about = about | {"checkpoints": [digest_of(path) for path in weights]} | predict.model_dump(include={"merge"})
-    key = run_key(about, section.model_dump(), predict.model_dump(), amp, store.digest, items.to_csv(index=False))
+    about = about | {"checkpoints": [digest_of(one) for one in weights]} | predict.model_dump(include={"merge"})
+    asked = section.model_dump(), predict.model_dump(), setup.amp, setup.store.digest, items.to_csv(index=False)
+    key = run_key(about, *asked)
     with paths.writing(path) as temporary:
-        write_predictions(temporary, predictor, store, items, about, SCRATCH / f"{name}-{key}")
+        write_predictions(temporary, setup.predictor(networks), setup.store, items, about, SCRATCH / f"{name}-{key}")
     for finished in SCRATCH.glob(f"{name}-*"):  # of this run, and of runs that were given up
         shutil.rmtree(finished)

@@ -22,8 +22,8 @@ class SurfaceDice:
     """The share of both surfaces that lies within `tolerance` of the other one; the mean over classes.
 
     A surface is made of the elements around the corners between voxels, weighed with their area (length in 2-D); their
-    distances are those of corners. average: pooled, the elements of all items together (SenNet + HOA: tolerance 0); or
-    per_image, the mean of the items' scores. empty: where truth and prediction are both empty; where one is, 0.
+    distances are those of corners. average: pooled, the elements of all items together; or per_image, the mean of the
+    items' scores. SenNet + HOA 2024 takes tolerance 0. empty: where truth and prediction are both empty; where one is, 0.
     spacing: (z, y, x) size of a voxel, as of the tolerance; none: the image's own. Equals surface-distance's
     `compute_surface_dice_at_tolerance` (Nikolov et al., arXiv:1809.04430), and MONAI's with `use_subvoxels`.
     """
