@@ -21,7 +21,7 @@ COARSE = {
 }
 DENSE = {
     "quantile": [float(f"{0.0005 * 1.08**number:.4g}") for number in range(99)],
-    "hysteresis": [[low, high] for low in range(8, 256, 8) for high in range(low, 256, 8)],
+    "hysteresis": [[low, high] for low in _FINE for high in range(low, 256, 8)],  # a labelling a low
     "triplet": [[top, area, low] for top in _FINE for area in (1, 16, 64, 256, 1024) for low in _FINE if low <= top],
 }
 
