@@ -25,7 +25,7 @@ def predicted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     params["train"]["models"] = params["tune"]["ensemble"] = ["deep"]
     with inside(folder, params):
         write_sample(Path(SOURCE), **TOY_SAMPLE)
-        for stage in ("ingest", "tile", "clean", "fold"):
+        for stage in ("ingest", "tile", "clean", "fold", "extra"):
             run_stage(stage)
         for fold in params["fold"]["run"]:
             run_stage("train", "deep", fold)
