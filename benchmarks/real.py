@@ -1,16 +1,23 @@
 """The two real competitions and the sample, each by `dvc repro` in a clone of its own.
 
-TESSERA_REAL_DATA=<folder> uv run python -m benchmarks.real [monuseg isbi2012 sample]
+TESSERA_REAL_DATA=<folder> uv run python -m benchmarks.real [monuseg isbi2012 sample] [--keep <folder>]
+
+With --keep, the clones stay in that folder and are used again: trainings that a changed code would repeat step by step
+(`stages.keep`) are kept, all that follows them runs again.
 """
 
+import argparse
+import contextlib
 import json
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 import numpy as np
+import yaml
 
 from benchmarks import sample
 from benchmarks.results import RESULTS, Finished, claim, clone, commit, repro, write_results
@@ -24,21 +31,115 @@ HEADER = [
     "set", "model", "cross-fitted Dice", "95 % interval", "optimistic Dice", "train img/s",
     "train peak RSS, GiB", "minutes of `dvc repro`", "peak RSS of any stage, GiB",
 ]  # fmt: skip
+LADDER = ["set", "with", "cross-fitted Dice", "95 % interval", "gain ± standard error", "optimistic Dice", "minutes"]
+TRIED = ["set", "tried", "alone", "gain ± standard error", "kept"]
 
 
-def run(name: str, source: Path | None, folder: Path) -> tuple[list[list], dict, Finished]:
-    """One competition: table rows, its scores.json, and the run."""
-    clone(folder)
-    if source:
-        shutil.copy(folder / f"recipes/{name}.yaml", folder / "params.yaml")
-        (folder / "data/raw").mkdir(parents=True)
-        (folder / f"data/raw/{name}").symlink_to(source.resolve(), target_is_directory=True)
+def run(name: str, source: Path | None, folder: Path) -> tuple[dict, Finished]:
+    """One competition: its tables, and the run."""
+    prepare(name, source, folder)
     finished = repro(folder)
     scores = json.loads((folder / "submissions/scores.json").read_text())
     body = [_row(name, model, said, records(folder, model)) for model, said in scores["models"].items()]
     body.append(_row(name, "ensemble", scores["ensemble"], []))
-    body[-1][-2:] = [f"{finished.seconds / 60:.1f}", f"{finished.peak_rss / 2**30:.1f}"]
-    return body, scores, finished
+    seconds = seconds_of(finished, folder, list(scores["models"]))
+    minutes = (
+        finished.seconds + sum(seconds.values()) - sum(dict(finished.stages).get(one, 0) for one in seconds)
+    ) / 60
+    body[-1][-2:] = [f"{minutes:.1f}", f"{finished.peak_rss / 2**30:.1f}"]
+    stored = len(yaml.safe_load((folder / "params.yaml").read_text())["predict"]["views"])
+    found = {
+        "threads": records(folder, next(iter(scores["models"])))[0]["threads"],
+        "body": body, "ladder": ladder(name, scores, stored, seconds), "tried": tried(name, scores),
+        "rows": claims(name, scores, minutes),
+    }  # fmt: skip
+    return found, finished
+
+
+def claims(name: str, scores: dict, minutes: float) -> list[dict]:
+    """What a set is measured for."""
+    if name not in GOALS:
+        return sample_claims(scores)
+    found = scores["ensemble"]["crossfitted"]
+    return [
+        claim(f"{name}: cross-fitted pooled Dice", round(found, 4), f"≥ {GOALS[name]}", found >= GOALS[name]),
+        claim(f"{name}: minutes of `dvc repro`", round(minutes, 1), f"≤ {MINUTES}", minutes <= MINUTES),
+    ]
+
+
+def prepare(name: str, source: Path | None, folder: Path) -> None:
+    """A clone at the committed state, with the recipe and the data; one that is there already keeps its trainings."""
+    again = folder.exists()
+    if again:
+        subprocess.run(["git", "checkout", "-q", "params.yaml"], cwd=folder, check=True)
+        subprocess.run(["git", "pull", "-q", "--ff-only"], cwd=folder, check=True)
+    else:
+        clone(folder)
+    if source:
+        shutil.copy(folder / f"recipes/{name}.yaml", folder / "params.yaml")
+        link = folder / f"data/raw/{name}"
+        link.parent.mkdir(parents=True, exist_ok=True)
+        if not link.exists():
+            link.symlink_to(source.resolve(), target_is_directory=True)
+    if again:
+        repro(folder, "fold")
+        subprocess.run([sys.executable, "-m", "stages.keep", "train"], cwd=folder, check=True)
+
+
+def ladder(name: str, scores: dict, stored: int, seconds: dict[str, float]) -> list[list]:
+    """What each freedom gained, and the minutes of training, predicting and deciding that it asks for in all.
+
+    stored: views. seconds: by stage. A view's share of the predictions is one by their number.
+    """
+    body = []
+    for rung in scores["ladder"]:
+        views = len(rung["views"]) / stored
+        needed = {stage: spent for stage, spent in seconds.items() if _model_of(stage) in (None, *rung["models"])}
+        spent = sum(each * (views if stage.startswith("oof") else 1) for stage, each in needed.items())
+        gain = f"{rung['gain']:+.4f} ± {rung['se']:.4f}" if "gain" in rung else ""
+        honest, (low, high) = rung["crossfitted"], rung["interval"]
+        said = f"{rung['what']} ({', '.join(rung['models'])}; {', '.join(rung['views'])})"
+        body.append(
+            [
+                name,
+                said,
+                f"{honest:.4f}",
+                f"{low:.4f}…{high:.4f}",
+                gain,
+                f"{rung['optimistic']:.4f}",
+                f"{spent / 60:.1f}",
+            ]
+        )
+    return body
+
+
+def seconds_of(finished: Finished, folder: Path, models: list[str]) -> dict[str, float]:
+    """Seconds by stage up to `tune`; of trainings that were kept, what their run records say."""
+    before = ("sample", "ingest", "tile", "clean", "fold", "extra", "train", "oof", "tune")
+    seconds = {
+        f"train@{model}-{path.stem.removeprefix('fold_')}": json.loads(path.read_text())["train_seconds"]
+        for model in models
+        for path in (folder / f"checkpoints/records/{model}").glob("fold_*.json")
+    }
+    return seconds | {stage: spent for stage, spent in finished.stages if stage.partition("@")[0] in before}
+
+
+def tried(name: str, scores: dict) -> list[list]:
+    """What the last decision was made of, kept or not."""
+    return [
+        [
+            name,
+            f"{one['kind']} {one['name']}",
+            f"{one['alone']:.4f}",
+            f"{one['gain']:+.4f} ± {one['se']:.4f}",
+            "yes" if one["kept"] else "no",
+        ]
+        for one in scores["tried"]
+    ]
+
+
+def _model_of(stage: str) -> str | None:
+    return stage.partition("@")[2].rpartition("-")[0] or None
 
 
 def records(folder: Path, model: str) -> list[dict]:
@@ -87,27 +188,20 @@ def paired_claim(what: str, first: dict, second: dict, scores: dict) -> dict:
     )
 
 
-def main(names: list[str]) -> None:
+def main(names: list[str], keep: Path | None) -> None:
     data = os.environ.get("TESSERA_REAL_DATA")
     if not data:
         sys.exit("TESSERA_REAL_DATA is not set: it names the folder that holds monuseg/ and isbi2012/")
     for name in names or [*GOALS, "sample"]:
-        with tempfile.TemporaryDirectory() as temporary:
-            folder, ran = Path(temporary) / "tessera", commit()
-            body, scores, finished = run(name, Path(data) / name if name in GOALS else None, folder)
-            threads = records(folder, next(iter(scores["models"])))[0]["threads"]
+        with contextlib.nullcontext(keep) if keep else tempfile.TemporaryDirectory() as clones:
+            folder, ran = Path(clones) / name, commit()
+            found, finished = run(name, Path(data) / name if name in GOALS else None, folder)
             if name == "sample":
                 sample.write(finished, folder)  # the same run tells its seconds by stage
-        if name in GOALS:
-            found, minutes = scores["ensemble"]["crossfitted"], finished.seconds / 60
-            rows = [
-                claim(f"{name}: cross-fitted pooled Dice", round(found, 4), f"≥ {GOALS[name]}", found >= GOALS[name]),
-                claim(f"{name}: minutes of `dvc repro`", round(minutes, 1), f"≤ {MINUTES}", minutes <= MINUTES),
-            ]
-        else:
-            rows = sample_claims(scores)
+        for table in ("body", "ladder", "tried"):
+            found[table] = [[*line, ran] for line in found[table]]
         sets = earlier()
-        sets[name] = {"commit": ran, "threads": threads, "body": [[*line, ran] for line in body], "rows": rows}
+        sets[name] = {"commit": ran} | found
         write(sets)
 
 
@@ -119,16 +213,25 @@ def earlier() -> dict:
 
 def write(sets: dict) -> None:
     """Writes results/real.md and .json from all sets."""
-    body = [line for one in sets.values() for line in one["body"]]
+    tables = [
+        ([*header, "commit"], [line for one in sets.values() for line in one.get(table, [])])
+        for header, table in ((HEADER, "body"), (LADDER, "ladder"), (TRIED, "tried"))
+    ]
     rows = [row for one in sets.values() for row in one["rows"]]
     threads = ", ".join(f"{name} {one.get('threads', 'not recorded')}" for name, one in sets.items())
     note = (
         "From random weights, on CPU. Scores from submissions/scores.json, speed and memory from the run records of each "
-        f"fold. Threads a training: {threads}."
+        f"fold. Threads a training: {threads}. The second table decides anew with one freedom more in each line, out of fold "
+        "throughout; its minutes are those of the stages that a line needs. The third says what was tried for the last line, and "
+        "what did not help."
     )
     command = "uv run python -m benchmarks.real"
-    write_results("real", "Real competitions", command, [([*HEADER, "commit"], body)], rows, note, sets=sets)
+    write_results("real", "Real competitions", command, tables, rows, note, sets=sets)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", metavar="set", help="monuseg, isbi2012, sample; all by default")
+    parser.add_argument("--keep", type=Path)
+    arguments = parser.parse_args()
+    main(arguments.names, arguments.keep)

@@ -11,7 +11,7 @@ from tessera import paths
 from tessera.data.manifest import read_manifest
 from tessera.data.parts import place_patches, read_folds
 from tessera.deliver.plots import gallery
-from tessera.deliver.report import build_page, summarize_strata
+from tessera.deliver.report import build_page, summarize_kind
 from tessera.params.load import load_params
 
 
@@ -25,9 +25,10 @@ def main() -> None:
 
     evidence = oof_evidence(models, run, params.predict.stored_views, params.data)
     patches = place_patches(pd.read_parquet(paths.PATCHES), params.tile.size, evidence.pixels, manifest)
-    strata = summarize_strata(parts[parts.fold.isin(run)], manifest, patches)
+    known = [column for column in ("stratum", "domain") if column == "stratum" or manifest[column].any()]
+    kinds = {column: summarize_kind(column, parts[parts.fold.isin(run)], manifest, patches) for column in known}
     title = f"{Path(params.data.source).name}: {', '.join(params.data.classes)}"
-    page = build_page(title, scores, records, histories, folds, strata, gallery(evidence, scores))
+    page = build_page(title, scores, records, histories, folds, kinds, gallery(evidence, scores))
     with paths.writing(paths.REPORT) as path:
         path.write_text(page, encoding="utf-8")
     print(f"{paths.REPORT}, {len(page) / 1e6:.1f} MB")

@@ -53,7 +53,10 @@ def _ladder(search: Search, ways: dict[str, dict]) -> list[dict]:
     """The scores of ways to decide, each with what it gains over the one before and the standard error of that."""
     rows, before = [], {}
     for what, way in ways.items():
-        row = {"what": what} | {key: way.get(key) for key in ("optimistic", "crossfitted", "interval")}
+        decision = Decision(**way["decision"])
+        row = {"what": what, "models": decision.models, "views": decision.views} | {
+            key: way.get(key) for key in ("optimistic", "crossfitted", "interval")
+        }
         if "statistics" in before:
             pair = (np.array(one["statistics"]) for one in (before, way))
             row["gain"], row["se"] = paired_gain(*pair, search.about.group.to_numpy(), search.score)

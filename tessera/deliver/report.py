@@ -20,13 +20,13 @@ def build_page(
     records: dict[str, dict[int, dict]],
     histories: dict[str, dict[int, pd.DataFrame]],
     folds: list[dict],
-    strata: dict[str, dict],
+    kinds: dict[str, dict[str, dict]],
     gallery: tuple[list[plots.Row], list[plots.Row]],
 ) -> str:
     """The page.
 
-    scores: what tune wrote. records, histories: model → fold → run record, and epochs. folds, strata: rows of
-    `summarize`. gallery: the best and the worst rows.
+    scores: what tune wrote. records, histories: model → fold → run record, and epochs. folds: rows of
+    `summarize`. kinds: stratum, domain → `summarize_kind`. gallery: the best and the worst rows.
     """
     ensemble = scores["ensemble"]
     environment = jinja2.Environment(
@@ -43,7 +43,9 @@ def build_page(
         title=title, metric=_metric(scores["score"]), ensemble=ensemble, notes=scores["notes"],
         chosen_on_validation=scores["selected_on_validation"],
         decided=decided(ensemble), models=models, gpu=any(row["gpu_memory"] for row in models), runs=_runs(records),
-        folds=fold_rows(ensemble, folds), strata=stratum_rows(ensemble, strata), worst_group=worst_group(scores),
+        folds=fold_rows(ensemble, folds), worst_group=worst_group(scores),
+        kinds={column: kind_rows(ensemble, column, rows) for column, rows in kinds.items()},
+        ladder=scores["ladder"], tried=scores["tried"], stability=stability_rows(scores), shake_up=scores["shake_up"],
         curves=plots.learning_curves(histories),
         thresholds=plots.threshold_curves(scores["curves"], Decision(**ensemble["decision"]), scores["classes"]),
         best=best, worst=worst, truth=plots.TRUTH, prediction=plots.PREDICTION,
@@ -127,16 +129,30 @@ def fold_rows(said: dict, folds: list[dict]) -> list[dict]:
     return [known[name] | {"score": score} for name, score in said["by_fold"].items()]
 
 
-def stratum_rows(said: dict, strata: dict[str, dict]) -> list[dict]:
-    """The strata: score beside what they hold."""
-    return [strata[name] | {"name": name, "score": score} for name, score in said["by_stratum"].items()]
+def kind_rows(said: dict, column: str, rows: dict[str, dict]) -> list[dict]:
+    """The strata, or domains: score beside what they hold."""
+    return [rows[name] | {"name": name, "score": score} for name, score in said[f"by_{column}"].items()]
 
 
-def summarize_strata(parts: pd.DataFrame, manifest: pd.DataFrame, patches: pd.DataFrame) -> dict[str, dict]:
-    """What `summarize` says of folds, said of the strata of these parts."""
-    strata = parts[["image_id"]].merge(manifest, on="image_id").stratum
-    names = sorted(set(strata))
-    numbers = strata.map(names.index).to_numpy()
+def stability_rows(scores: dict) -> list[dict]:
+    """By stratum, domain or all rows: the decided levels, and those that each held-out set alone would have."""
+    levels = scores["ensemble"]["decision"]["levels"]
+    return [
+        {
+            "name": "all rows" if name == EVERYWHERE else name,
+            "decided": say_levels(levels.get(name, levels[EVERYWHERE])),
+            "own": [say_levels(own) if own else NONE for own in said["per_fold"]],
+            "spread": NONE if said["spread"] is None else say_levels(said["spread"]), "loss": said["loss"],
+        }
+        for name, said in scores["stability"].items()
+    ]  # fmt: skip
+
+
+def summarize_kind(column: str, parts: pd.DataFrame, manifest: pd.DataFrame, patches: pd.DataFrame) -> dict[str, dict]:
+    """What `summarize` says of folds, said of the strata, or domains, of these parts: name → row."""
+    kinds = parts[["image_id"]].merge(manifest, on="image_id")[column]
+    names = sorted(set(kinds))
+    numbers = kinds.map(names.index).to_numpy()
     rows = summarize(parts.assign(fold=numbers), manifest, patches, len(names))
     return dict(zip(names, rows, strict=True))
 

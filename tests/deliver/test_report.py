@@ -13,18 +13,26 @@ from tessera.data.parts import summarize
 from tessera.data.pixels import PixelStore, create_image
 from tessera.decide.decision import EVERYWHERE, Decision
 from tessera.decide.evidence import Evidence, oof_rows
-from tessera.decide.honest import evaluate
 from tessera.decide.levels import Rule
 from tessera.decide.thresholds import score_curves
+from tessera.decide.verdict import verdict
 from tessera.deliver.plots import BEST, LONG_SIDE, WORST, gallery, picture, threshold_curves
-from tessera.deliver.report import build_page, decided, summarize_strata
+from tessera.deliver.report import build_page, decided, summarize_kind
 from tessera.errors import InputError
 from tessera.metrics.counts import FScore, f_score
 from tessera.predict.store import Plane, create_item
 from tessera.tasks import Binary
 
 MODELS = ["first", "second"]
-SECTIONS = ["Score", "Models", "Folds and strata", "Learning curves", "Score by threshold", "Best and worst rows"]
+SECTIONS = [
+    "Score",
+    "Models",
+    "Folds and strata",
+    "What each step gained",
+    "Learning curves",
+    "Score by threshold",
+    "Best and worst rows",
+]
 RECORD = {
     "parameters": 1234567, "train_seconds": 90.0, "images": 4500, "images_per_second": 50.0, "device": "cpu",
     "peak_rss_bytes": 3 * 2**30, "peak_gpu_bytes": None, "commit": "0123456789abcdef+", "threads": 2, "torch": "2.6",
@@ -80,10 +88,11 @@ class Run:
     def scores(self) -> dict:
         rule = Rule("stratum", False, "max", 0)
         search, free = searching(self.evidence, FScore("pooled", 1.0), 0.5, rule=rule, steps={"min_area": [4]})
-        ensemble = evaluate(search, free, 100, 0)
+        said = verdict(search, free, 100, 0)
+        ensemble = said["ensemble"]
         return {
             "classes": ["vessel"], "score": {"metric": "dice", "average": "pooled", "empty": 1.0, "name": "F0.5"},
-            "notes": ["a <note>"], "ensemble": ensemble, "models": dict.fromkeys(MODELS, ensemble),
+            "notes": ["a <note>"], **said,
             "selected_on_validation": [], "curves": score_curves(search, Decision(**ensemble["decision"])),
             "rows": self.evidence.rows.to_dict("list"),
         }  # fmt: skip
@@ -98,7 +107,10 @@ class Run:
             {model: dict.fromkeys(self.folds, RECORD) for model in MODELS},
             {model: dict.fromkeys(self.folds, history) for model in MODELS},
             summarize(self.parts, self.manifest, self.patches, len(self.folds)),
-            summarize_strata(self.parts, self.manifest, self.patches),
+            {
+                column: summarize_kind(column, self.parts, self.manifest, self.patches)
+                for column in ("stratum", "domain")
+            },
             gallery(self.evidence, scores),
         )
 
@@ -122,6 +134,16 @@ def _text(page: str) -> str:
     """What a person reads: without style, tags and doubled spaces."""
     page = re.sub(r"<(style|svg).*?</\1>", " ", page, flags=re.S)
     return re.sub(r"[ \n]+", " ", re.sub(r"<[^>]+>", " ", page))
+
+
+def test_the_page_says_what_each_freedom_gained_and_how_far_to_trust_it(page: str, scores: dict) -> None:
+    text = _text(page)
+    for rung in scores["ladder"]:
+        assert f"{rung['what']} {', '.join(rung['models'])}; {', '.join(rung['views'])}" in text
+    for one in scores["tried"]:
+        assert f"{one['kind']} {one['name']} {one['alone']:.4f}" in text
+    assert "How stable the levels are" in text and "kidney" in scores["stability"]
+    assert scores["shake_up"] is None or scores["shake_up"]["second"] in text
 
 
 def test_the_page_needs_nothing_but_itself(page: str) -> None:
