@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 from tessera.params.section import Section, Share, later
 
 _PER_OBJECT = {"empty", "thresholds"}
-# the keys that each metric takes; README.md says what they are
+# the keys that each metric takes; docs/data.md says what they are
 KEYS = {
     "dice": {"average", "empty"},
     "iou": {"average", "empty"},
