@@ -82,7 +82,7 @@ def prepare(name: str, source: Path | None, folder: Path) -> None:
         if not link.exists():
             link.symlink_to(source.resolve(), target_is_directory=True)
     if again:
-        repro(folder, "fold")
+        repro(folder, "fold", "extra")
         subprocess.run([sys.executable, "-m", "stages.keep", "train"], cwd=folder, check=True)
 
 
