@@ -48,7 +48,7 @@ def repro(folder: Path, *targets: str) -> Finished:
     end = time.perf_counter()
     if status:
         sys.exit(f"dvc repro failed in {folder}")
-    ends = [moment for _, moment in begun[1:]] + [end]
+    ends = [moment for _, moment in begun[1:]] + [end] * bool(begun)  # nothing runs where nothing is stale
     stages = [(name, after - moment) for (name, moment), after in zip(begun, ends, strict=True)]
     return Finished(stages, end - start, usage.ru_maxrss * 1024)
 
