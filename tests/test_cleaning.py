@@ -37,6 +37,7 @@ def test_a_dropped_image_is_in_no_fold_and_trains_nothing(tiled):
         before = paths.MANIFEST.read_bytes()
         run_stage("clean")
         run_stage("fold")
+        run_stage("extra")
         assert paths.MANIFEST.read_bytes() == before
         assert set(read_folds(paths.FOLDS).image_id) == set(names[1:])
         assert len(read_manifest(paths.CLEAN, "test")) == len(read_manifest(paths.MANIFEST, "test"))
@@ -51,6 +52,7 @@ def test_without_a_list_trainings_are_as_they_were(tiled):
     with inside(tiled, _cleaned([], {})):
         run_stage("clean")
         run_stage("fold")
+        run_stage("extra")
         fit = train.prepare("flat", 0)
         assert "weight" not in fit.patches
         assert "weights" not in fit.said
