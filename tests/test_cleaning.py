@@ -27,7 +27,9 @@ def tiled(tmp_path_factory):
 
 
 def _cleaned(drop: list, weight: dict) -> dict:
-    return toy_params() | {"clean": {"drop": drop, "weight": weight}}
+    params = toy_params() | {"clean": {"drop": drop, "weight": weight}}
+    params["train"] |= {"full": ["deep"]}
+    return params
 
 
 def test_a_dropped_image_is_in_no_fold_and_trains_nothing(tiled):
