@@ -25,12 +25,12 @@ def step_counts(
 ) -> Iterator[tuple[int, np.ndarray]]:
     """(row, counts (len(values), C, 3)) of rows under a decision with each value of a step that is `counted`."""
     volumes: dict[str, dict] = {}  # by item
+    items, z = evidence.rows["item"].tolist(), evidence.rows.z.tolist()
     for row, mask in evidence.masks(decision, rows):
         truth = evidence.truth(row)
         if step == VOLUME_STEP:
-            item, z = evidence.rows.loc[row, ["item", "z"]]
-            if item not in volumes:
-                volumes[item] = evidence.volumes(item, decision)
-            yield row, volume_counts(mask, *truth, values, volumes[item][z])
+            if items[row] not in volumes:
+                volumes[items[row]] = evidence.volumes(items[row], decision)
+            yield row, volume_counts(mask, *truth, values, volumes[items[row]][z[row]])
         else:
             yield row, COUNTS[step](mask, *truth, values, evidence.spacing(row)[1:])
