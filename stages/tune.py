@@ -9,11 +9,11 @@ from tessera.data.manifest import read_manifest
 from tessera.decide.choose import say
 from tessera.decide.decision import Decision
 from tessera.decide.evidence import test_rows
-from tessera.decide.honest import unmeasured
+from tessera.decide.honest import unlike_whole_rows, unmeasured
 from tessera.decide.levels import Rule
 from tessera.decide.recipe import build_recipe
 from tessera.decide.search import Freedoms, Search
-from tessera.decide.thresholds import offer_strata, score_curves
+from tessera.decide.thresholds import offer_strata, offer_views, score_curves
 from tessera.decide.verdict import verdict
 from tessera.metrics.build import build_score
 from tessera.params.load import load_params
@@ -28,6 +28,7 @@ def main() -> None:
     evidence = oof_evidence(tune.ensemble, params.fold.run, params.predict.stored_views, params.data)
     rows, asked = evidence.rows, test_rows(manifest[manifest.subset == "test"], params.data.pixel_size)
     by, refusal = offer_strata(tune.thresholds, rows, asked)
+    refusal += offer_views(params.predict.views, params.predict.stored_views)
     full = unmeasured([name for name in tune.ensemble if name in params.train.full], params.train.full_use)
 
     rule = Rule(by, tune.thresholds == "one", tune.rule, tune.shrink)
@@ -37,8 +38,9 @@ def main() -> None:
     search = Search(evidence, score, tune.cut, tune.step, tune.seed)
     said = verdict(search, free, tune.bootstrap, tune.seed)
     ensemble = said["ensemble"]
+    remarks = [*refusal, *full, *unlike_whole_rows(Decision(**ensemble["decision"]), rows)]
     scores = {
-        "score": params.score.model_dump() | {"name": score.name}, "classes": params.data.classes, "notes": [*refusal, *full],
+        "score": params.score.model_dump() | {"name": score.name}, "classes": params.data.classes, "notes": remarks,
         **said,
         "selected_on_validation": [name for name in tune.ensemble if params.models[name].selected_on_validation],
         "curves": score_curves(search, Decision(**ensemble["decision"])),
@@ -56,9 +58,9 @@ def main() -> None:
     ) | {"tried": said["tried"]}  # fmt: skip
     with paths.writing(paths.RECIPE) as path:
         path.write_text(json.dumps(recipe, indent=1, ensure_ascii=False) + "\n")
-    for line in [*notes, *refusal, *full, *say(said["tried"], tune.keep_gain)]:
+    for line in [*notes, *remarks, *say(said["tried"], tune.keep_gain)]:
         print(line)
-    print(f"optimistic {ensemble['optimistic']:.4f}, cross-fitted {ensemble['crossfitted'] or ensemble['reason']}")
+    print(f"optimistic {ensemble['optimistic']:.4f}, cross-fitted {ensemble['reason'] or ensemble['crossfitted']}")
 
 
 if __name__ == "__main__":

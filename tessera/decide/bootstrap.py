@@ -63,4 +63,7 @@ def paired_gain(first: np.ndarray, second: np.ndarray, groups: np.ndarray, score
 
 def by_group(statistics: np.ndarray, groups: np.ndarray) -> np.ndarray:
     """Statistics (units, ...) summed over each group, in the order of their names: (G, ...)."""
-    return np.stack([statistics[groups == name].sum(0) for name in sorted(set(groups))])
+    names, where = np.unique(groups.astype(str), return_inverse=True)
+    found = np.zeros((len(names), *statistics.shape[1:]))
+    np.add.at(found, where, statistics)
+    return found

@@ -5,20 +5,24 @@ A row that is a part of a plane is changed by itself, as if it were an image.
 
 import itertools
 from collections.abc import Callable
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
+
+from tessera.decide.decision import Decision
 
 Change = Callable[[np.ndarray], np.ndarray]
 
 
 class Bug(NamedTuple):
-    """maps: probabilities (M, C, H, W) in 0…255 → what the bug makes of them, before a decision; mask: (C, H, W) bool →
-    such, after it. look: what to look at."""
+    """What the bug makes of maps, probabilities (M, C, H, W) in 0…255; of the decision on them; and of the mask,
+    (C, H, W) bool, that follows. look: what to look at."""
 
     name: str
     look: str
     maps: Change = lambda maps: maps
+    decision: Callable[[Decision], Decision] = lambda decision: decision
     mask: Change = lambda mask: mask
 
 
@@ -45,10 +49,7 @@ def bugs(classes: list[str], square: bool) -> list[Bug]:
         Bug("inverted", "which value or channel is the class; runs of the background", mask=np.logical_not),
         Bug("empty", "ids that are not those asked for; levels that nothing reaches", mask=np.zeros_like),
         *(_shift(px, axes) for px, axes in itertools.product((0.5, 1), ("x", "y", "xy"))),
-        *(
-            Bug(f"thresholds {by / 255:+.2f}", _LEVEL, maps=lambda maps, by=by: maps - by)
-            for by in (-51, -26, -13, 13, 26, 51)
-        ),
+        *(Bug(f"thresholds {by / 255:+.2f}", _LEVEL, decision=_raised(by)) for by in (-51, -26, -13, 13, 26, 51)),
         *(
             Bug(f"{classes[one]} and {classes[other]} swapped", _PAIR, mask=_swapped(one, other))
             for one, other in pairs
@@ -86,6 +87,22 @@ def _moved(maps: np.ndarray, axis: int) -> np.ndarray:
     """Moved by one along an axis; the first line is repeated."""
     before = np.arange(-1, maps.shape[axis] - 1).clip(0)
     return np.take(maps, before, axis)
+
+
+def _raised(by: int) -> Callable[[Decision], Decision]:
+    """All thresholds of a decision by so many of 255 higher; of a cut that has none, `quantile`, nothing changes."""
+    places = {"threshold": [0], "hysteresis": [0, 1], "triplet": [0, 2], "quantile": []}  # of thresholds in a level
+
+    def raised(cut: str, level: float | list) -> float | list:
+        numbers = level if isinstance(level, list) else [level]
+        moved = [number + by * (place in places[cut]) for place, number in enumerate(numbers)]
+        return moved if isinstance(level, list) else moved[0]
+
+    def change(decision: Decision) -> Decision:
+        levels = {name: [raised(decision.cut, level) for level in own] for name, own in decision.levels.items()}
+        return replace(decision, levels=levels)
+
+    return change
 
 
 def _swapped(one: int, other: int) -> Change:

@@ -49,7 +49,7 @@ class Diagnosis:
         """Statistics (units, C, K)."""
         changed = copy.copy(evidence)
         changed.maps = lambda *asked: bug.maps(evidence.maps(*asked))
-        masks = ((row, bug.mask(mask)) for row, mask in changed.masks(self.decision))
+        masks = ((row, bug.mask(mask)) for row, mask in changed.masks(bug.decision(self.decision)))
         found = dict(measure(evidence, self.units, self.score, masks))
         return np.stack([found[unit] for unit in range(len(self.units))])
 

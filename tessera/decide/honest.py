@@ -3,8 +3,10 @@
 from dataclasses import asdict
 
 import numpy as np
+import pandas as pd
 
 from tessera.decide.bootstrap import interval
+from tessera.decide.decision import Decision
 from tessera.decide.holdouts import holdouts
 from tessera.decide.search import Freedoms, Search
 from tessera.metrics.score import score_of
@@ -70,4 +72,18 @@ def unmeasured(models: list[str], full_use: str) -> list[str]:
     who = {"beside": "the networks of the folds and", "alone": "only"}[full_use]
     return [
         f"test images are predicted by {who} one trained on all folds, in {', '.join(models)}: its own score no fold measured"
+    ]
+
+
+def unlike_whole_rows(decision: Decision, oof: pd.DataFrame) -> list[str]:
+    """One line for what of a decision looks at a row as a whole, where OOF rows are parts of a plane: test rows are not."""
+    if not (oof[["y0", "x0"]] > 0).any(axis=None):
+        return []
+    chosen = {decision.cut, decision.blend, *decision.steps}
+    found = [name for name in ("ranks", "quantile", "triplet", "gate", "largest") if name in chosen]
+    if not found:
+        return []
+    return [
+        f"{', '.join(found)}: chosen on parts of images (fold.unit part), each as if it were an image; a whole test image "
+        "has another size and more objects, of which no score tells"
     ]

@@ -1,7 +1,7 @@
 """Decides on units: which views, models, blend and steps are kept, with their weights, levels and values."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -116,6 +116,6 @@ class Search:
     def _with_steps(self, decision: Decision, steps: dict[str, list], names: Names, units: np.ndarray) -> Decision:
         """The decision with these steps, one after the other with the value that scores best, of equals the first."""
         for name in names:
-            options = [replace(decision, steps=decision.steps | {name: value}) for value in steps[name]]
+            options = self.tables.with_values(decision, name, steps[name], units)
             decision = max(options, key=lambda one: score_of(self.score, self.tables.measure(one, units)))
         return decision

@@ -5,6 +5,7 @@ import math
 
 import numpy as np
 
+from tessera.decide.bootstrap import by_group
 from tessera.metrics.score import Score
 
 
@@ -21,20 +22,20 @@ def shake_up(
     scores higher on the private part; `leader_loses`, the one that leads in public (if equal, the first) scores lower than
     the other in private. `drop`: the public score of the leader minus its private one, mean over the splits.
     """
-    names = sorted(set(groups))
-    if len(names) < 2:
+    of_groups = [by_group(statistics, groups) for statistics in (first, second)]  # (G, C, K)
+    number = len(of_groups[0])
+    if number < 2:
         return None
-    shown = min(max(round(public * len(names)), 1), len(names) - 1)
-    chosen = _splits(len(names), shown, splits, seed)
+    shown = min(max(round(public * number), 1), number - 1)
+    chosen = _splits(number, shown, splits, seed)
     public_scores, private_scores = (
-        np.stack([_scores(part, statistics, groups, names, score) for statistics in (first, second)])
-        for part in (chosen, ~chosen)
+        np.stack([score.finish(np.tensordot(part, one, 1)).mean(-1) for one in of_groups]) for part in (chosen, ~chosen)
     )
     leader, each = (public_scores[1] > public_scores[0]).astype(int), np.arange(len(chosen))
     return {
         "splits": len(chosen),
         "public_groups": shown,
-        "private_groups": len(names) - shown,
+        "private_groups": number - shown,
         "second_wins": float((private_scores[1] > private_scores[0]).mean()),
         "leader_loses": float((private_scores[leader, each] < private_scores[1 - leader, each]).mean()),
         "drop": float((public_scores[leader, each] - private_scores[leader, each]).mean()),
@@ -51,9 +52,3 @@ def _splits(groups: int, shown: int, most: int, seed: int) -> np.ndarray:
     chosen = np.zeros((len(places), groups), bool)
     np.put_along_axis(chosen, places, True, 1)
     return chosen
-
-
-def _scores(chosen: np.ndarray, statistics: np.ndarray, groups: np.ndarray, names: list, score: Score) -> np.ndarray:
-    """The score of each choice of groups, (splits,)."""
-    by_group = np.stack([statistics[groups == name].sum(0) for name in names])  # (G, C, K)
-    return score.finish(np.tensordot(chosen, by_group, 1)).mean(-1)

@@ -1,6 +1,7 @@
 """Statistics of units at many levels of a cut, read once from the evidence and kept."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +14,7 @@ from tessera.decide.evidence import Evidence
 from tessera.decide.grids import COARSE, COUNTS, DENSE
 from tessera.decide.histograms import counts_by_threshold, histogram
 from tessera.decide.levels import Table
+from tessera.decide.step_counts import counted, step_counts
 from tessera.decide.units import Units, measure, measure_unit
 from tessera.metrics.score import Score
 
@@ -122,18 +124,34 @@ class Tables:
         weights = dict(zip(self.evidence.models, mix.weights, strict=True))
         return Decision(weights, list(mix.views), mix.blend, self.cut, by, levels, steps)
 
+    def with_values(self, decision: Decision, step: str, values: list, units: np.ndarray) -> list[Decision]:
+        """The decision with each value of a step; `measure` of them on units (numbers) takes one pass where counts tell."""
+        options = [replace(decision, steps=decision.steps | {step: value}) for value in values]
+        if self.score.from_counts and counted(step, decision):
+            of_options = [self._keys(option, units) for option in options]
+            rows = self._missing(of_options[-1])  # all are read together
+            found = step_counts(self.evidence, decision, step, values, rows)
+            for row, counts in tqdm(found, step, len(rows), unit="row", leave=False, disable=None):
+                for keys, statistics in zip(of_options, self.score.statistics(counts), strict=True):
+                    self._masks[keys[int(self.units.of_row[row])]] = statistics
+        return options
+
     def measure(self, decision: Decision, units: np.ndarray) -> np.ndarray:
         """Statistics (units, C, K) of units (numbers) under a decision, from its masks."""
-        names = self.units.about[decision.by].tolist() if decision.by else [EVERYWHERE] * len(self.units)
-        keys = {int(unit): self._key(decision, int(unit), names[unit]) for unit in units}
-        rows = self.units.rows(np.array([unit for unit, key in keys.items() if key not in self._masks], int))
+        keys = self._keys(decision, units)
+        rows = self._missing(keys)
         masks = tqdm(self.evidence.masks(decision, rows), "masks", len(rows), unit="row", leave=False, disable=None)
         for unit, statistics in measure(self.evidence, self.units, self.score, masks):
             self._masks[keys[unit]] = statistics
         return np.stack([self._masks[key] for key in keys.values()])
 
-    @staticmethod
-    def _key(decision: Decision, unit: int, name: str) -> tuple:
-        """All that the masks of a unit depend on; name: its stratum or domain."""
+    def _missing(self, keys: dict[int, tuple]) -> np.ndarray:
+        """The rows of units whose masks were not measured."""
+        return self.units.rows(np.array([unit for unit, key in keys.items() if key not in self._masks], int))
+
+    def _keys(self, decision: Decision, units: np.ndarray) -> dict[int, tuple]:
+        """By unit (number) all that its masks depend on."""
+        names = self.units.about[decision.by].tolist() if decision.by else [EVERYWHERE] * len(self.units)
         mix = tuple(decision.weights.items()), tuple(decision.views), decision.blend
-        return unit, mix, decision.cut, str(decision.levels_of(name)), str(decision.steps)
+        how = *mix, decision.cut, str(sorted(decision.steps.items()))
+        return {int(unit): (int(unit), how, str(decision.levels_of(names[unit]))) for unit in units}

@@ -1,4 +1,4 @@
-"""Which thresholds are offered, and how the score depends on them."""
+"""Which views and thresholds are offered, and how the score depends on thresholds."""
 
 import numpy as np
 import pandas as pd
@@ -25,6 +25,13 @@ def offer_strata(wanted: str, oof: pd.DataFrame, test: pd.DataFrame) -> tuple[st
             f"(the first is {lacking.row_id.iloc[0]}); one threshold is used for all"
         ]
     return by, []
+
+
+def offer_views(views: list[str], stored: list[str]) -> list[str]:
+    """What to tell the person where views cannot be chosen, as they were merged when they were stored."""
+    if len(views) == len(stored):
+        return []
+    return [f"views are not chosen: of {', '.join(views)} only the mean is stored (predict.store merged)"]
 
 
 def score_curves(search: Search, decision: Decision) -> dict[str, list[list[float]]]:

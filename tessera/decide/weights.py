@@ -16,6 +16,7 @@ from tessera.errors import InputError
 from tessera.metrics.counts import FScore
 
 MOST_WEIGHTS = 5000  # combinations; beyond it a search takes hours
+_TOGETHER = ["group", "fold", "stratum", "domain"]  # of units that no search parts
 _CHUNK = 2**24  # bytes of statistics that are looked at together
 
 
@@ -33,36 +34,42 @@ def simplex(models: int, step: float) -> np.ndarray:
 
 
 class Combinations:
-    """Statistics (W, units, C, levels, K) of every combination of weights (W, M), from one pass over the evidence.
+    """Statistics (W, blocks, C, levels, K) of every combination of weights (W, M), from one pass over the evidence.
 
-    They are coarse, and they are all that is held: 170 KB a unit and class for 231 combinations, whatever the size of the
-    images. A score that does not follow from counts is stood in for by pooled Dice.
+    A block is all units of a group, fold, stratum and domain: they are held out together and share their levels. What is
+    held are coarse sums, 170 KB a block and class for 231 combinations, whatever the size of the images and however many
+    slices a volume has. A score that does not follow from counts is stood in for by pooled Dice.
     """
 
     def __init__(self, tables: Tables, weights: np.ndarray, views: tuple[str, ...], blend: str):
         evidence, units = tables.evidence, tables.units
         self.weights = weights
         self.score = tables.score if tables.score.from_counts else FScore("pooled", 1.0)
-        counts = np.zeros((len(weights), len(units), evidence.task.channels, LEVELS - 1, 3), np.float32)
+        self.block = units.about.groupby(_TOGETHER).ngroup().to_numpy()  # of each unit
+        kinds = self.score.statistics(np.zeros(3)).shape[-1]
+        shape = len(weights), self.block.max() + 1, evidence.task.channels, LEVELS - 1, kinds
+        self.statistics = np.zeros(shape, np.float32)
         for row in tqdm(evidence.rows.index, "joint histograms", unit="row", leave=False, disable=None):
             maps = BLENDS[blend](evidence.maps(row, evidence.models, list(views)))
             for c, cells in enumerate(joint_cells(maps, states(*evidence.truth(row)))):
-                counts[:, units.of_row[row], c] += counts_by_threshold(coarse_histograms(cells, weights))
-        self.statistics = np.stack([self.score.statistics(one).astype(np.float32) for one in counts])
+                counts = counts_by_threshold(coarse_histograms(cells, weights))
+                self.statistics[:, self.block[units.of_row[row]], c] += self.score.statistics(counts)
 
     def scores(self, units: np.ndarray, about: pd.DataFrame, rule: Rule, allowed: np.ndarray) -> np.ndarray:
         """The score of each allowed combination (numbers) at its best levels, on units (numbers) that `about` tells of."""
-        names = rule.names(about)
-        member = np.stack([names == name for name in sorted(set(map(str, names)))]).astype(np.float32)  # (S, units)
-        return np.concatenate([self._scores(some, units, member, rule) for some in self._chunks(allowed)])
+        blocks, first = np.unique(self.block[units], return_index=True)
+        assert np.isin(self.block, blocks).sum() == len(units), "a block is in or out as a whole"
+        names = rule.names(about)[first]
+        member = np.stack([names == name for name in sorted(set(map(str, names)))]).astype(np.float32)  # (S, blocks)
+        return np.concatenate([self._scores(some, blocks, member, rule) for some in self._chunks(allowed)])
 
     def _chunks(self, allowed: np.ndarray) -> list[np.ndarray]:
         return np.array_split(allowed, max(1, len(allowed) * self.statistics[0].nbytes // _CHUNK))
 
-    def _scores(self, some: np.ndarray, units: np.ndarray, member: np.ndarray, rule: Rule) -> np.ndarray:
-        """The best scores (len(some),) that levels by stratum, member (S, units), give."""
-        of_units = self.statistics[some][:, units]  # (W, units, C, L, K)
-        by_name = np.moveaxis(np.tensordot(member, of_units, (1, 1)), 0, 1).astype(np.float64)  # (W, S, C, L, K)
+    def _scores(self, some: np.ndarray, blocks: np.ndarray, member: np.ndarray, rule: Rule) -> np.ndarray:
+        """The best scores (len(some),) that levels by stratum, member (S, blocks), give."""
+        of_blocks = self.statistics[some][:, blocks]  # (W, blocks, C, L, K)
+        by_name = np.moveaxis(np.tensordot(member, of_blocks, (1, 1)), 0, 1).astype(np.float64)  # (W, S, C, L, K)
         flat = rule.shared(by_name.reshape(-1, *by_name.shape[2:]))
         shared = np.moveaxis(flat.reshape(*by_name.shape[:2], *flat.shape[1:]), 1, 2)  # (W, A, S, L, J, K)
 

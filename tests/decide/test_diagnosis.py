@@ -104,6 +104,27 @@ def test_a_shifted_threshold_is_found(memory_evidence: type) -> None:
         assert first.name == name
 
 
+@pytest.mark.parametrize(
+    ("cut", "level", "higher"),
+    [("threshold", 128, 141), ("hysteresis", [90, 128], [103, 141]), ("triplet", [200, 9, 128], [213, 9, 141]),
+     ("quantile", 0.2, 0.2)],
+)  # fmt: skip
+@pytest.mark.parametrize("blend", ["probabilities", "ranks"])
+def test_the_thresholds_of_every_cut_are_shifted_after_the_blend(
+    memory_evidence: type, blend: str, cut: str, level: object, higher: object
+) -> None:
+    labels = _labels(0, (24, 24))
+    evidence = memory_evidence({name: _maps(labels, seed)[:, None] for seed, name in enumerate("ab")}, labels)
+    one, other = (
+        Decision({"a": 0.5, "b": 0.5}, ["identity"], blend, cut, "", {EVERYWHERE: [of]}, {}) for of in (level, higher)
+    )
+    offered = {bug.name: bug for bug in bugs(["a"], True)}
+    found = Diagnosis(evidence, one, DICE, 100, 0).of(offered["thresholds +0.05"])
+    assert found.score == Diagnosis(evidence, other, DICE, 100, 0).of(AS_DECIDED).score
+    for far in ("thresholds -0.20", "thresholds +0.20"):  # beyond 0…255 for some
+        assert 0 <= Diagnosis(evidence, one, DICE, 100, 0).of(offered[far]).score <= 1
+
+
 def test_swapped_classes_are_found(memory_evidence: type) -> None:
     labels = np.stack([_labels(seed, (24, 24)) for seed in (0, 1, 2)], -1)
     labels[..., 1] = labels[:, ::-1, :, 1]

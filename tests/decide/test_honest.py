@@ -8,7 +8,7 @@ from searching import searching
 
 from tessera.decide.decision import EVERYWHERE, Decision
 from tessera.decide.holdouts import holdouts
-from tessera.decide.honest import evaluate, unmeasured
+from tessera.decide.honest import evaluate, unlike_whole_rows, unmeasured
 from tessera.decide.levels import Rule
 from tessera.decide.search import Freedoms, Search
 from tessera.decide.stability import stability
@@ -186,3 +186,17 @@ def test_networks_that_no_fold_measured_are_named() -> None:
     assert unmeasured([], "alone") == []
     assert "by only one trained on all folds, in a, b:" in unmeasured(["a", "b"], "alone")[0]
     assert "by the networks of the folds and one" in unmeasured(["a"], "beside")[0]
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [({}, None), ({"cut": "hysteresis"}, None), ({"cut": "quantile"}, "quantile:"),
+     ({"blend": "ranks", "steps": {"min_area": 4, "largest": 1}}, "ranks, largest:")],
+)  # fmt: skip
+def test_what_looks_at_whole_rows_is_named_where_these_were_parts(changes: dict, said: str | None) -> None:
+    how = {"blend": "probabilities", "cut": "threshold", "steps": {"min_area": 4}} | changes
+    decision = Decision(weights={"a": 1.0}, views=["identity"], by="", levels={}, **how)
+    strips, whole = (pd.DataFrame({"y0": y0, "x0": 0}, index=range(2)) for y0 in ([0, 50], 0))
+    found = unlike_whole_rows(decision, strips)
+    assert [line.startswith(said) for line in found] == ([True] if said else [])
+    assert unlike_whole_rows(decision, whole) == []

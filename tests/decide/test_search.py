@@ -223,3 +223,37 @@ def test_freedoms_of_one_model_take_the_best_one(memory_evidence: type) -> None:
     assert isinstance(free, Freedoms)
     decision, tried = search.decide(np.arange(6), replace(free, several=False))
     assert decision.weights == {"bad": 0.0, "good": 1.0} and tried == []
+
+
+@pytest.mark.parametrize("before", [{}, {"gate": 40}])
+@pytest.mark.parametrize("step", ["gate", "fill_holes", "split", "min_area", "min_area_um2", "largest", "min_volume"])
+def test_the_values_of_a_step_take_one_pass_and_score_what_their_masks_score(
+    memory_evidence: type, step: str, before: dict
+) -> None:
+    labels = _blobs(4)
+    items = {"item": ["v", "v", "w", "w"], "z": [0, 1, 0, 1], "stratum": ["x", "y"] * 2, "pixel_size": [1.0, 1.5] * 2}
+    evidence = memory_evidence({"a": _noisy(labels, 60, 0)}, labels, **items)
+    levels = {"x": [110], "y": [130], EVERYWHERE: [120]}
+    decision = Decision({"a": 1.0}, ["identity"], "probabilities", "threshold", "stratum", levels, before)
+    (tables, fresh), units = (searching(evidence, PER_IMAGE)[0].tables for _ in range(2)), np.array([3, 1, 2])
+    options = tables.with_values(decision, step, [2, 9, 60], units)
+    assert [one.steps for one in options] == [before | {step: value} for value in (2, 9, 60)]
+    if step != "split" and step not in before:
+        tables.evidence = memory_evidence({}, labels)  # nothing is read again
+    for option in options:
+        np.testing.assert_array_equal(tables.measure(option, units), fresh.measure(option, units))
+
+
+def test_a_step_before_those_of_the_decision_is_measured_by_masks(memory_evidence: type) -> None:
+    """A ring is larger than a square only once it is filled, which comes before the search for the largest object."""
+    labels = np.zeros((1, 8, 12), np.uint8)
+    labels[0, 1:5, 1:5] = 1
+    maps = labels * np.uint8(255)
+    maps[0, 2:4, 2:4] = 0  # 12 px around 4
+    maps[0, 1:3, 6:] = 255  # 12 px
+    maps[0, 3, 6] = 255
+    evidence = memory_evidence({"a": maps[:, None]}, labels)
+    decision = Decision({"a": 1.0}, ["identity"], "probabilities", "threshold", "", {EVERYWHERE: [120]}, {"largest": 1})
+    tables, unit = searching(evidence, POOLED)[0].tables, np.arange(1)
+    options = tables.with_values(decision, "fill_holes", [1, 4], unit)
+    assert [score_of(POOLED, tables.measure(option, unit)) for option in options] == [0, 1]

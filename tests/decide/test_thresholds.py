@@ -4,7 +4,7 @@ import pytest
 from searching import searching
 
 from tessera.decide.decision import EVERYWHERE, Decision
-from tessera.decide.thresholds import offer_strata, score_curves
+from tessera.decide.thresholds import offer_strata, offer_views, score_curves
 from tessera.metrics.counts import FScore
 from tessera.metrics.score import score_of
 from tessera.metrics.surface import SurfaceDice
@@ -78,3 +78,10 @@ def test_each_class_has_its_curve(memory_evidence: type) -> None:
     evidence.task = Multilabel(["a", "b"])
     curves = score_curves(searching(evidence, FScore("pooled", 1.0))[0], _decision({"m": 1.0}))
     assert curves == {EVERYWHERE: [[1.0] * 200 + [0.0] * 55, [1.0] * 50 + [0.0] * 205]}
+
+
+def test_merged_views_cannot_be_chosen_which_is_said() -> None:
+    views = ["identity", "flip_h"]
+    assert offer_views(views, views) == []
+    (said,) = offer_views(views, ["merged"])
+    assert "identity, flip_h" in said and "predict.store merged" in said

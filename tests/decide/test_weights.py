@@ -107,3 +107,24 @@ def test_a_score_that_needs_masks_is_stood_in_for_by_dice(memory_evidence: type)
     search, _ = searching(evidence, SurfaceDice(1.0, "per_image", 1.0), 0.5)
     coarse = Combinations(search.tables, simplex(2, 0.5), ("identity",), "probabilities")
     assert coarse.score == POOLED
+
+
+@pytest.mark.parametrize("score", [POOLED, PER_IMAGE])
+def test_what_is_held_grows_with_groups_and_not_with_their_slices(memory_evidence: type, score: FScore) -> None:
+    """Rows of one group are summed; the scores of combinations are the same as of rows that stand alone."""
+    evidence = _evidence(memory_evidence, 2, 255)
+    together = type(evidence)(
+        {name: one["identity"] for name, one in evidence._maps.items()}, evidence._labels,
+        stratum=["k", "l"] * 4, group=["a", "b"] * 4, fold=[0, 1] * 4,
+    )  # fmt: skip
+    rule, weights, units = Rule("stratum", False, "max", 0), simplex(2, 0.25), np.arange(8)
+    found = []
+    for one in (evidence, together):
+        tables = searching(one, score)[0].tables
+        coarse = Combinations(tables, weights, ("identity",), "probabilities")
+        about = tables.units.about
+        found.append([coarse.scores(some, about.loc[some], rule, np.arange(5)) for some in (units, units[1::2])])
+        assert coarse.statistics.shape[1] == about.group.nunique()
+    np.testing.assert_allclose(*found, rtol=1e-5)
+    with pytest.raises(AssertionError, match="as a whole"):
+        coarse.scores(units[:1], about.loc[units[:1]], rule, np.arange(5))

@@ -24,19 +24,21 @@ def hysteresis_counts(blended: np.ndarray, target: np.ndarray, valid: np.ndarray
     """
     counts = np.zeros((len(lows), len(blended), 255, 3), np.int64)
     for c, (plane, truth, counted) in enumerate(zip(blended, target, valid, strict=True)):
+        sides = truth & counted, ~truth & counted
         for n, low in enumerate(lows):
             labels, areas = label(plane >= low)
-            peaks = _maxima(plane, labels, len(areas))[labels]  # of each px the maximum of its component
-            for column, where in enumerate((truth & counted, ~truth & counted)):
-                by_peak = np.bincount(peaks[where], minlength=256)
+            maxima = _maxima(plane, labels, len(areas))
+            for column, side in enumerate(sides):
+                pixels = np.bincount(labels[side], minlength=len(areas))  # of each component
+                by_peak = np.bincount(maxima, pixels, 256)
                 counts[n, c, :, column] = by_peak[::-1].cumsum()[::-1][1:]
-        counts[:, c, :, 2] = (truth & counted).sum() - counts[:, c, :, 0]
+        counts[:, c, :, 2] = sides[0].sum() - counts[:, c, :, 0]
     return counts
 
 
 def _maxima(plane: np.ndarray, labels: np.ndarray, number: int) -> np.ndarray:
     """The highest value of each component (number,) uint8; 0 of the background."""
     maxima = np.zeros(number, np.uint8)
-    inside = labels > 0
-    np.maximum.at(maxima, labels[inside], plane[inside])
+    np.maximum.at(maxima, labels.ravel(), plane.ravel())
+    maxima[0] = 0
     return maxima

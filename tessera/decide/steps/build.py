@@ -1,8 +1,9 @@
 """The post-processing steps by name, in the order in which they are applied.
 
 STEPS look at a row: mask (C, H, W) bool, value, spacing (µm between px along y and x) → mask. COUNTS tell the counts of
-many values of a step at once: mask, target, valid, values, spacing → (values, C, 3). After all of them comes
-`VOLUME_STEP`, which looks at the rows of a volume (`Evidence.masks` applies it).
+many values of a step at once: mask, target, valid, values, spacing → (values, C, 3); `split` has none, each of its
+values is a mask of its own. After all of them comes `VOLUME_STEP`, which looks at the rows of a volume (`Evidence.masks`
+applies it).
 """
 
 from tessera.decide.steps.fill_holes import fill_counts, fill_holes
