@@ -11,6 +11,7 @@ from torch import nn
 from tessera import machine, paths
 from tessera.data.pixels import PixelStore
 from tessera.learn.checkpoints import digest_of, load_checkpoint
+from tessera.learn.lock import locked
 from tessera.learn.networks.build import build_network
 from tessera.learn.precision import autocast
 from tessera.learn.resume import run_key
@@ -48,7 +49,15 @@ class Setup(NamedTuple):
 
 
 def write(path: Path, name: str, weights: list[Path], setup: Setup, items: pd.DataFrame, about: dict) -> None:
-    """Predicts items with the mean of the networks in `weights`. name: of the model, and of what is predicted."""
+    """Predicts items with the mean of the networks in `weights`. name: of the model, and of what is predicted.
+
+    Raises InputError when another process, left over from a killed DVC, is at it.
+    """
+    with locked(SCRATCH / f"{name}.lock"):
+        _write(path, name, weights, setup, items, about)
+
+
+def _write(path: Path, name: str, weights: list[Path], setup: Setup, items: pd.DataFrame, about: dict) -> None:
     section, predict = setup.section, setup.predict
     if strange := unseen_views(predict.views, section):
         print(

@@ -30,7 +30,8 @@ def main(round: str) -> None:
     decision = Decision(**recipe["decision"])
     refuse_unlike(decision, params.pseudo)
     about = params.pseudo.model_dump() | {
-        "recipe": hashlib.sha256(paths.RECIPE.read_bytes()).hexdigest(), "tiles": store.digest,
+        "classes": params.data.classes, "recipe": hashlib.sha256(paths.RECIPE.read_bytes()).hexdigest(),
+        "tiles": store.digest,
         "checkpoints": [digest_of(paths.weights(model, fold)) for fold in params.fold.run for model in decision.models],
     }  # fmt: skip
     if not path.exists():

@@ -1,6 +1,7 @@
 """Pseudo-labels by their command, the stage `extra` and DVC, on a toy competition whose networks are planted, not trained."""
 
 import json
+import multiprocessing
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +21,7 @@ from tessera.data.rounds import read_round
 from tessera.data.sample import write_sample
 from tessera.errors import InputError
 from tessera.learn.checkpoints import digest_of, save_checkpoint
+from tessera.learn.lock import locked
 from tessera.learn.networks.build import build_network
 from tessera.params.load import load_params
 
@@ -90,7 +92,7 @@ def _round(name: str) -> Path:
 
 
 def _left() -> list[Path]:
-    return [path for path in paths.SCRATCH.rglob("*") if path.is_file()]
+    return [path for path in paths.SCRATCH.rglob("*") if path.is_file() and path.suffix != ".lock"]
 
 
 def _values(name: str) -> dict[str, list[int]]:
@@ -110,6 +112,26 @@ def test_the_labels_of_a_fold_are_those_of_its_own_networks(home: Path) -> None:
     run_stage("pseudo", "soft")
     values = {fit: value / 254 for fit, (value,) in _values("soft").items()}
     assert values == pytest.approx({"0": 0.84, "1": 0.16, "full": 0.5}, abs=0.005)
+
+
+def test_a_second_process_that_predicts_the_same_is_refused(home: Path) -> None:
+    fork = multiprocessing.get_context("fork")
+    held, done = fork.Event(), fork.Event()
+
+    def hold() -> None:
+        with locked(paths.SCRATCH / "predict" / "pseudo-flat-0.lock"):
+            held.set()
+            done.wait()
+
+    first = fork.Process(target=hold)
+    first.start()
+    held.wait()
+    try:
+        with pytest.raises(InputError, match=rf"pseudo-flat-0\.lock is held by process {first.pid}"):
+            run_stage("pseudo", "r1")
+    finally:
+        done.set()
+        first.join()
 
 
 def test_a_round_says_what_made_it(home: Path) -> None:

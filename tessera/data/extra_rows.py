@@ -21,8 +21,13 @@ def index_round(
     """The candidate patches of a fit, found as `write_tiles` finds those of labelled images, with `OWN`.
 
     test: the manifest of the test images. Raises InputError when the round has no such fit, no patch, or labels of other
-    images than those of now.
+    classes or images than those of now.
     """
+    if (own := list(one.about.get("classes", ()))) != classes:
+        raise InputError(
+            f"round {one.name} has labels of {', '.join(own) or 'unnamed classes'}, data.classes are {', '.join(classes)}: "
+            "make a new one with `python -m stages.pseudo <round>`"
+        )
     if fit not in one.fits:
         raise InputError(
             f"round {one.name} has labels for {', '.join(one.fits)} and none for {fit}: its folds were others; make a new "

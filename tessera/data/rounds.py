@@ -47,7 +47,7 @@ class Round(NamedTuple):
     """What a round's file says."""
 
     name: str
-    about: dict  # labels (hard or soft), bounds, weight, and how it was made
+    about: dict  # labels (hard or soft), bounds, weight, classes, and how it was made
     fits: dict[str, FitLabels]
 
     @property

@@ -41,16 +41,19 @@ class Labelling(NamedTuple):
     def _bands(
         self, row: tuple, shape: tuple[int, int, int], stores: list[dict[str, ProbabilityStore]]
     ) -> Iterator[tuple[int, int, np.ndarray]]:
-        """As `Made.bands`. In a slice that a model does not predict, all is IGNORE."""
+        """As `Made.bands`. IGNORE is what no network was asked for: a slice that a model does not predict, and what lies
+        outside the valid area, where probabilities are 0."""
         depth = self.store.depth(row.image_id)
         name = getattr(row, self.decision.by) if self.decision.by else EVERYWHERE
         for z in range(shape[0]):
-            shown = all(stack.shows(depth, z) for stack in self.stacks)
+            shown, valid = all(stack.shows(depth, z) for stack in self.stacks), self.store.valid(row.image_id, z)
             for y in range(0, shape[1], ROWS):
                 maps = self._maps(row.image_id, z, (y, min(y + ROWS, shape[1])), stores)
                 labels = label(maps, self.decision, name, self.pseudo)
                 if not shown:
                     labels[:] = IGNORE
+                elif valid is not None:
+                    labels[:, valid[y : y + ROWS] == 0] = IGNORE
                 yield z, y, np.ascontiguousarray(np.moveaxis(labels, 0, -1)) if len(labels) > 1 else labels[0]
 
     def _maps(

@@ -1,4 +1,4 @@
-"""One trainer at a time."""
+"""One process at a time trains, or predicts, the same."""
 
 import fcntl
 import os
@@ -15,7 +15,7 @@ def locked(path: Path) -> Iterator[None]:
     """Holds the lock file `path` for this process; the system lets go of it when the process ends, however it ends.
 
     The file stays: were it deleted, two processes could hold two files of its name. A POSIX lock, because loader
-    processes would inherit the other kind and keep it after their trainer was killed. Of several ranks, the first one
+    processes would inherit the other kind and keep it after their parent was killed. Of several ranks, the first one
     holds it for all.
 
     Raises InputError when a living process holds it.
@@ -31,8 +31,8 @@ def locked(path: Path) -> Iterator[None]:
             file.seek(0)
             holder = file.read().strip()
             raise InputError(
-                f"{path} is held by process {holder}, which trains the same model and fold (killing DVC alone leaves "
-                f"its trainer alive): wait for it, or end it with `kill {holder}`; what it has done is gone on from"
+                f"{path} is held by process {holder}, which is at the same work (killing DVC alone leaves it alive): wait "
+                f"for it, or end it with `kill {holder}`; what it has done is gone on from"
             ) from None
         file.truncate(0)
         file.write(f"{os.getpid()}\n")

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from tessera.data.pixels import PixelStore
+from tessera.data.pixels import AXES, PixelStore
 from tessera.data.stacks import Stack
 from tessera.predict.memory import Memory
 from tessera.predict.merging import fuse_maps, merge_maps, quantise
@@ -65,7 +65,8 @@ class Predictor:
             return
         stacks = [stack.around(middle, depth.slices) for middle in stack.middles(store, image_id, z)]
         place = Slice(store, image_id, stacks, store.valid(image_id, z), crop)
-        sights = sights_of(self.predict, self.model.zoom, max(plane))
+        longer = max(side for axis, side in zip(AXES[store.plane], (depth.slices, *plane), strict=True) if axis)
+        sights = sights_of(self.predict, self.model.zoom, longer)
         sweeps = [Sweep(sight, place, self).blocks() for sight in sights]
         for blocks in zip(*sweeps, strict=True):
             yield {name: quantise(values) for name, values in self._merged(sights, blocks).items()}

@@ -43,13 +43,13 @@ class Stitcher:
 
     def add(self, name: str, place: Place, values: torch.Tensor) -> None:
         """Adds a window to the map `name`."""
-        values = values.to(self.memory.device)
         row, end = max(place.y, self.rows[0]), min(place.y + self.plan.size[0], self.rows[1])
         while row < end:
             number, first = divmod(row - self.rows[0], ROWS)
             count = min(ROWS - first, end - row)
             part = slice(row - place.y, row - place.y + count)
-            block = self._block(number)[name]
+            block = self._block(number)[name]  # to make it may send all sums to the host
+            values = values.to(block.device)
             columns = slice(place.x, place.x + self.plan.size[1])
             block[:, first : first + count, columns].addcmul_(values[:, part], self._weights[part])
             row += count
@@ -81,7 +81,7 @@ class Stitcher:
 
     def _block(self, number: int) -> dict[str, torch.Tensor]:
         if number not in self._open:
-            block = self._spare.pop() if self._spare else {}
+            block = self._open[number] = self._spare.pop() if self._spare else {}  # `settle` knows it from here on
             for name in self.shares:
                 if name in block:
                     block[name].zero_()
@@ -89,7 +89,6 @@ class Stitcher:
                     block[name] = self._zeros(
                         self.channels, min(ROWS, self.rows[1] - self.rows[0]), self.plan.padded[1]
                     )
-            self._open[number] = block
         return self._open[number]
 
     def _divide(self, block: dict[str, torch.Tensor], line: int, count: int) -> None:

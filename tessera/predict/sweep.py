@@ -76,7 +76,7 @@ class Sweep:
     def _seen(self, rows: tuple[int, int]) -> Iterator[Maps]:
         """Blocks of these rows of the region, in px of the windows."""
         stitcher = Stitcher(self.plan, self.weights, rows, self.task.channels, self.sight.adds, self.memory)
-        shown = [place for places in self.plan.rows for place in places if self._shows_valid(place)]
+        shown = self._shown()
         step = max(1, BATCH // len(self.picks))
         for start in range(0, len(shown), step):
             self._add(shown[start : start + step], stitcher)
@@ -84,9 +84,16 @@ class Sweep:
                 yield from stitcher.finished(shown[start + step].y)
         yield from stitcher.finished(rows[1])
 
-    def _shows_valid(self, place: Place) -> bool:
-        valid = self.place.valid
-        return valid is None or bool(valid[self.region.working((place.y, place.x), self.plan.size)].any())
+    def _shown(self) -> list[Place]:
+        """The windows that show something of the valid area: looked at by rows of windows, its pages do not add up."""
+        valid, shown = self.place.valid, []
+        for places in self.plan.rows:
+            if valid is not None:
+                spans = [self.region.working((place.y, place.x), self.plan.size) for place in places]
+                places = [place for place, span in zip(places, spans, strict=True) if valid[span].any()]
+                self.place.store.forget()
+            shown += places
+        return shown
 
     def _add(self, places: list[Place], stitcher: Stitcher) -> None:
         """Predicts windows under every view and adds them."""

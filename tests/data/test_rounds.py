@@ -20,7 +20,7 @@ from tessera.tasks import Binary, Multilabel, hardened
 SHAPE = (3, 40, 56)
 TEST = pd.DataFrame({"image_id": ["t", "u"], "digest": ["dt", "du"]})
 TILE = Tile(scale=1, size=32, stride=16, keep_empty=1)
-ABOUT = {"labels": "hard", "bounds": (0.2, 0.8), "weight": 0.5, "recipe": "r"}
+ABOUT = {"labels": "hard", "bounds": (0.2, 0.8), "weight": 0.5, "classes": ["a"], "recipe": "r"}
 
 
 def _labels(seed: int = 0, values: tuple = (0, 1, 255)) -> np.ndarray:
@@ -171,3 +171,11 @@ def test_a_round_at_another_scale_or_without_a_label_is_refused(tmp_path: Path, 
     one = read_round(_write(tmp_path / "s.h5", {"0": {"t": np.full(SHAPE, 255, np.uint8)}}))
     with pytest.raises(InputError, match=r"round s has no patch.*narrower pseudo\.bounds"):
         index_round(one, "0", store, TEST, TILE, ["a"])
+
+
+@pytest.mark.parametrize("classes", [["b"], ["a", "b"], ["b", "a"]])
+def test_a_round_of_other_classes_is_refused(store: PixelStore, tmp_path: Path, classes: list[str]) -> None:
+    """In another order, too: labels say a class by its number."""
+    one = read_round(_write(tmp_path / "r1.h5", {"0": {"t": _labels()}}, classes=classes[::-1]))
+    with pytest.raises(InputError, match=f"round r1 has labels of {', '.join(classes[::-1])}, data.classes are"):
+        index_round(one, "0", store, TEST, TILE, classes if len(classes) > 1 else ["a"])

@@ -97,6 +97,9 @@ def test_an_image_is_labelled_in_bands_from_the_mean_over_folds(
     stacks = [Stack(), Stack(depths=(1, 3))]  # the second model does not predict slice 0
     labelling = Labelling(_pseudo("soft"), decision, classes, stacks, pixels)
     test = pd.DataFrame({"image_id": ["t"], "digest": ["d"], "stratum": [""]})
+    valid = np.ones((HEIGHT, WIDTH), np.uint8)
+    valid[5:, :4] = 0
+    monkeypatch.setattr(PixelStore, "valid", lambda self, image_id, z: valid if z == 2 else None)
     for chosen, expected in ((stores[:1], 41), (stores[1:], 61), (stores, 51)):
         (made,) = labelling.images(test, chosen)
         found = np.full(made.shape, 7, np.uint8)
@@ -107,4 +110,6 @@ def test_an_image_is_labelled_in_bands_from_the_mean_over_folds(
         assert made.shape == (3, HEIGHT, WIDTH, *[2] * (classes > 1))
         assert (found[0] == 255).all()
         values = [round((expected + 100 * number) * 254 / 255) for number in range(classes)]
-        assert (found[1:] == (values if classes > 1 else values[0])).all()
+        assert (found[1] == (values if classes > 1 else values[0])).all()
+        assert (found[2][valid > 0] == (values if classes > 1 else values[0])).all()
+        assert (found[2][valid == 0] == 255).all()  # beyond the valid area

@@ -69,7 +69,7 @@ def rows(store: PixelStore, tmp_path: Path) -> Callable[..., pd.DataFrame]:
 
     def freeze(labels: np.ndarray = SQUARE, kind: str = "hard", weight: float = 1.0, name: str = "r1") -> pd.DataFrame:
         with h5py.File(tmp_path / f"{name}.h5", "w") as file:
-            file.attrs.update(labels=kind, bounds=(0.5, 0.5), weight=weight)
+            file.attrs.update(labels=kind, bounds=(0.5, 0.5), weight=weight, classes=["a"])
             write_fit(file, "0", [], ["c"], [Made("t", "dt", labels.shape, [(0, 0, labels[0])])])
         found = index_round(read_round(tmp_path / f"{name}.h5"), "0", store, TEST, TILE, ["a"])
         found.to_csv(tmp_path / "rows.csv", index=False)

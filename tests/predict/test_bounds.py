@@ -49,6 +49,23 @@ def test_windows_outside_the_valid_area_are_skipped(
     assert not found[0, :100].any()
 
 
+def test_of_the_valid_area_one_row_of_windows_is_held_at_a_time(
+    pixel_store: Store, model: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is a map of the file: what was looked at counts as memory until it is let go of."""
+    store, seen = pixel_store({"a": np.zeros((1, 320, 96, 1), np.uint8)}), []
+
+    class Watched:
+        def __getitem__(self, place: tuple[slice, slice]) -> np.ndarray:
+            seen.append(place[0].stop)
+            return np.zeros(1)
+
+    monkeypatch.setattr(PixelStore, "valid", lambda self, image_id, z: Watched())
+    monkeypatch.setattr(PixelStore, "forget", lambda self: seen.append(None))
+    maps_of(predictor_of(Level(), model(), overlap=0), store)
+    assert seen == [end for row in range(1, 11) for end in (*[min(32 * row + 1, 320)] * 3, None)]
+
+
 def test_what_several_stacks_show_is_read_once(
     pixel_store: Store, model: Build, monkeypatch: pytest.MonkeyPatch
 ) -> None:

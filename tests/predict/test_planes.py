@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import nn
 
+from predictions import maps_of, predictor_of
 from tessera.data.boxes import BOX
 from tessera.data.pixels import AXES, PixelStore
 from tessera.params.model import Model
@@ -63,6 +64,19 @@ def test_the_middle_slice_is_the_same_through_every_plane(
     found = _write(tmp_path / "p.h5", store, Middle(), model(slices=slices, planes=planes))
     expected = _expected(store.file["v"]["pixels"][..., 0])
     assert np.abs(found - expected).max() <= 1
+
+
+@pytest.mark.parametrize("plane", ALL)
+def test_the_side_of_a_size_is_the_images_in_every_plane(
+    store: PixelStore, model: Callable[..., Model], plane: str
+) -> None:
+    """At its own longer side an image is seen at the working scale, though a plane's longer side is another one."""
+    whole = predictor_of(Middle(), model(planes=ALL), sizes=[{"side": max(SIZE[1:]), "weight": 1}])
+    found, expected = (
+        maps_of(predictor, store.in_plane(plane), "v")
+        for predictor in (whole, predictor_of(Middle(), model(planes=ALL)))
+    )
+    np.testing.assert_array_equal(found["identity"], expected["identity"])
 
 
 def test_planes_are_averaged(store: PixelStore, model: Callable[..., Model], tmp_path: Path) -> None:

@@ -3,6 +3,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from tessera.predict import stitching
 from tessera.predict.memory import Memory
@@ -82,3 +83,28 @@ def test_what_no_window_was_added_to_is_0() -> None:
     plan = plan_windows(64, 64, 32, 0.25, 32)
     stitcher = Stitcher(plan, build_weights("gaussian", plan.size, 0.25), (0, 64), 1, {"a": 1}, Memory(CPU))
     assert not any(maps["a"].any() for maps in stitcher.finished(64))
+
+
+@pytest.mark.parametrize("full_at", range(2, 7))
+def test_a_device_that_is_full_while_sums_are_made_leaves_none_of_them_behind(
+    monkeypatch: pytest.MonkeyPatch, full_at: int
+) -> None:
+    """Tensors that have a device and no values, on a GPU that need not be there: what meets must lie on one device."""
+    plan, said, made, zeros = plan_windows(64, 64, 32, 0.25, 32), [], [], torch.zeros
+
+    def allocated(*arguments: object, **keys: object) -> torch.Tensor:
+        made.append(1)
+        if len(made) == full_at:
+            raise torch.OutOfMemoryError("no memory")
+        return zeros(*arguments, **keys)
+
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        windows = zeros((1, 32, 32), device="cuda")
+        monkeypatch.setattr(torch, "zeros", allocated)
+        weights = build_weights("gaussian", plan.size, 0.25)
+        stitcher = Stitcher(plan, weights, (0, 64), 1, {"a": 1, "b": 1}, Memory(torch.device("cuda"), said.append))
+        for place in (place for places in plan.rows for place in places):
+            for name in "ab":
+                stitcher.add(name, place, windows)
+        assert {sums.device.type for block in stitcher._open.values() for sums in block.values()} == {"cpu"}
+    assert len(said) == 1
