@@ -49,7 +49,7 @@ def run(name: str, source: Path | None, folder: Path) -> tuple[dict, Finished]:
     body[-1][-2:] = [f"{minutes:.1f}", f"{finished.peak_rss / 2**30:.1f}"]
     stored = len(yaml.safe_load((folder / "params.yaml").read_text())["predict"]["views"])
     found = {
-        "threads": records(folder, next(iter(scores["models"])))[0]["threads"],
+        "kept": not any(stage.startswith("train") for stage, _ in finished.stages), "threads": records(folder, next(iter(scores["models"])))[0]["threads"],
         "body": body, "ladder": ladder(name, scores, stored, seconds), "tried": tried(name, scores),
         "rows": claims(name, scores, minutes),
     }  # fmt: skip
@@ -225,6 +225,11 @@ def write(sets: dict) -> None:
         "throughout; its minutes are those of the stages that a line needs. The third says what was tried for the last line, and "
         "what did not help."
     )
+    if kept := [name for name, one in sets.items() if one.get("kept")]:
+        note += (
+            f" Trainings of {', '.join(kept)} were kept from an earlier run (`stages.keep` found their first steps the same); "
+            "their minutes and img/s are of that run, whatever ran beside it."
+        )
     command = "uv run python -m benchmarks.real"
     write_results("real", "Real competitions", command, tables, rows, note, sets=sets)
 

@@ -7,7 +7,7 @@ import numpy as np
 from tessera.decide.decision import Decision
 from tessera.decide.evidence import Evidence
 from tessera.decide.grids import ROUNDS, finer
-from tessera.decide.holdouts import crossfit, holdouts
+from tessera.decide.holdouts import crossfit, inner_holdouts
 from tessera.decide.levels import Rule, at_levels, choose_levels
 from tessera.decide.tables import Mix, Tables
 from tessera.decide.weights import Combinations, simplex
@@ -54,7 +54,7 @@ class Fitting:
         """Statistics (units, C, K), each unit's by a fit to those that were not held out with it."""
         key = option, units.tobytes(), rule
         if key not in self._crossfitted:
-            sets, _ = holdouts(self.about.loc[units], self.seed)
+            sets = inner_holdouts(self.about.loc[units], self.seed)
             first = [self._ranked(option, np.delete(units, out), rule)[:SHORT] for out in sets]
             self.tables.read([mix for some in first for mix, _ in some], self.tables.levels)  # all in one pass
             self._crossfitted[key] = crossfit(

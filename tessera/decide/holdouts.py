@@ -8,20 +8,25 @@ import pandas as pd
 GROUP_PARTS = 5  # held-out sets of groups, where fewer than three folds are there
 
 
-def holdouts(about: pd.DataFrame, seed: int) -> tuple[list[np.ndarray], str | None]:
+def holdouts(about: pd.DataFrame, seed: int, least: int = 3) -> tuple[list[np.ndarray], str | None]:
     """The sets (positions in `about`) that are held out in turn, or none and the reason.
 
-    The folds; with fewer than three of them, sets of groups.
+    The folds; with fewer than three of them, sets of groups, of which there must be `least`.
     """
-    by = about.fold if about.fold.nunique() >= 3 else _group_parts(about.group, seed)
+    by = about.fold if about.fold.nunique() >= 3 else _group_parts(about.group, seed, least)
     if by is None:
         return [], f"{about.group.nunique()} group(s): cross-fitting needs three"
     return [np.flatnonzero(by == name) for name in sorted(set(by))], None
 
 
-def _group_parts(groups: pd.Series, seed: int) -> pd.Series | None:
+def inner_holdouts(about: pd.DataFrame, seed: int) -> list[np.ndarray]:
+    """`holdouts` of the units that decide: two groups will do, which is what three leave to a decision without one."""
+    return holdouts(about, seed, least=2)[0]
+
+
+def _group_parts(groups: pd.Series, seed: int, least: int) -> pd.Series | None:
     names = np.random.default_rng(seed).permutation(sorted(set(groups)))
-    if len(names) < 3:
+    if len(names) < least:
         return None
     return groups.map({name: number % GROUP_PARTS for number, name in enumerate(names)})
 

@@ -13,7 +13,7 @@ import pandas as pd
 
 from tessera.decide.bootstrap import left_out_error
 from tessera.decide.decision import EVERYWHERE
-from tessera.decide.holdouts import holdouts
+from tessera.decide.holdouts import inner_holdouts
 
 Judge = Callable[[np.ndarray], np.ndarray]  # summed statistics (..., J, K) → scores (...)
 
@@ -60,7 +60,7 @@ def choose_levels(table: Table, about: pd.DataFrame, rule: Rule, finish: Judge, 
     if rule.name == "plateau":
         chosen = _plateaus(table.levels, shared, chosen, names, about.group.to_numpy(), judge)
     if rule.name == "mean_of_folds":
-        of_folds = [_best(shared[fold], names[fold], judge) for fold in holdouts(about, seed)[0]]
+        of_folds = [_best(shared[fold], names[fold], judge) for fold in inner_holdouts(about, seed)]
         chosen = {
             name: nearest(table.levels, [one[name] for one in of_folds if name in one] or [own])
             for name, own in chosen.items()

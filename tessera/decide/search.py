@@ -11,7 +11,7 @@ from tessera.decide.choose import Names, Tried, forward
 from tessera.decide.decision import Decision
 from tessera.decide.evidence import Evidence
 from tessera.decide.fitting import Fitting, Option
-from tessera.decide.holdouts import crossfit, holdouts
+from tessera.decide.holdouts import crossfit, inner_holdouts
 from tessera.decide.levels import Rule
 from tessera.metrics.score import Score, score_of
 
@@ -46,7 +46,7 @@ class Search:
         """
         keep = partial(self._keep, units=units, free=free, asked=asked)
         option, tried = self._base(units, free), []
-        sets, _ = holdouts(self.about.loc[units], self.seed)
+        sets = inner_holdouts(self.about.loc[units], self.seed)
         if sets:
             option, tried = self._option(option, units, free, keep)
         decision = self.fitting.decision(self.fitting.fit(option, units, free.rule), free.rule)

@@ -170,12 +170,16 @@ def test_a_useful_step_is_kept_and_a_useless_one_dropped(memory_evidence: type) 
     assert kept["min_area"] and not kept["fill_holes"] and not kept["gate"]
 
 
-def test_nothing_is_added_where_no_unit_can_be_held_out(memory_evidence: type) -> None:
-    labels = _blobs(2)
+@pytest.mark.parametrize("groups", [1, 2])
+def test_what_two_groups_agree_on_is_added_and_nothing_where_none_can_be_held_out(
+    memory_evidence: type, groups: int
+) -> None:
+    labels = _blobs(groups)
     maps = {"a": {"identity": _noisy(labels, 60, 0), "flip": _noisy(labels, 60, 1)}}
     search, free = searching(memory_evidence(maps, labels), POOLED, steps={"min_area": [2]})
-    decision, tried = search.decide(np.arange(2), free)
-    assert (decision.views, decision.steps, tried) == (["identity"], {}, [])
+    decision, tried = search.decide(np.arange(groups), free)
+    assert decision.views == ["identity", "flip"][:groups]
+    assert bool(tried) == (groups == 2)
 
 
 def test_a_decision_depends_on_its_units_alone(memory_evidence: type) -> None:
