@@ -48,23 +48,24 @@ def run(name: str, source: Path | None, folder: Path) -> tuple[dict, Finished]:
     ) / 60
     body[-1][-2:] = [f"{minutes:.1f}", f"{finished.peak_rss / 2**30:.1f}"]
     stored = len(yaml.safe_load((folder / "params.yaml").read_text())["predict"]["views"])
+    kept = not any(stage.startswith("train") for stage, _ in finished.stages)
     found = {
-        "kept": not any(stage.startswith("train") for stage, _ in finished.stages), "threads": records(folder, next(iter(scores["models"])))[0]["threads"],
+        "kept": kept, "threads": records(folder, next(iter(scores["models"])))[0]["threads"],
         "body": body, "ladder": ladder(name, scores, stored, seconds), "tried": tried(name, scores),
-        "rows": claims(name, scores, minutes),
+        "rows": claims(name, scores, minutes, kept),
     }  # fmt: skip
     return found, finished
 
 
-def claims(name: str, scores: dict, minutes: float) -> list[dict]:
-    """What a set is measured for."""
+def claims(name: str, scores: dict, minutes: float, kept: bool) -> list[dict]:
+    """What a set is measured for; minutes only of a whole run."""
     if name not in GOALS:
         return sample_claims(scores)
     found = scores["ensemble"]["crossfitted"]
-    return [
-        claim(f"{name}: cross-fitted pooled Dice", round(found, 4), f"≥ {GOALS[name]}", found >= GOALS[name]),
-        claim(f"{name}: minutes of `dvc repro`", round(minutes, 1), f"≤ {MINUTES}", minutes <= MINUTES),
-    ]
+    rows = [claim(f"{name}: cross-fitted pooled Dice", round(found, 4), f"≥ {GOALS[name]}", found >= GOALS[name])]
+    if not kept:
+        rows.append(claim(f"{name}: minutes of `dvc repro`", round(minutes, 1), f"≤ {MINUTES}", minutes <= MINUTES))
+    return rows
 
 
 def prepare(name: str, source: Path | None, folder: Path) -> None:
