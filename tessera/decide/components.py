@@ -1,6 +1,6 @@
 """Connected components of a plane, and what each of them would add to the counts of a mask."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import cv2
 import numpy as np
@@ -15,6 +15,29 @@ def label(plane: np.ndarray, connectivity: int = 8) -> tuple[np.ndarray, np.ndar
     areas = stats[:, cv2.CC_STAT_AREA].astype(np.int64)
     areas[0] = 0
     return labels, areas
+
+
+Choice = Callable[
+    [np.ndarray], np.ndarray
+]  # areas (number + 1,) of components → which are kept, bool, never the background
+
+
+def keep(mask: np.ndarray, choice: Choice) -> np.ndarray:
+    """The chosen 8-connected components of each class of a mask (C, H, W) bool."""
+    kept = []
+    for plane in mask:
+        labels, areas = label(plane)
+        kept.append(choice(areas)[labels])
+    return np.stack(kept)
+
+
+def keep_counts(mask: np.ndarray, target: np.ndarray, valid: np.ndarray, choices: list[Choice]) -> np.ndarray:
+    """Counts (len(choices), C, 3) of a mask after `keep` with each choice, from one labelling; all (C, H, W) bool."""
+    counts = []
+    for plane, truth, counted in zip(mask, target, valid, strict=True):
+        labels, areas = label(plane)
+        counts.append(counts_of_kept(labels, truth, counted, [choice(areas) for choice in choices]))
+    return np.stack(counts, 1)
 
 
 def counts_of_kept(labels: np.ndarray, target: np.ndarray, valid: np.ndarray, kept: Iterable[np.ndarray]) -> np.ndarray:

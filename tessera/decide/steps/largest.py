@@ -1,8 +1,10 @@
 """Step `largest`: the largest objects of a row are kept."""
 
+from functools import partial
+
 import numpy as np
 
-from tessera.decide.components import counts_of_kept, label
+from tessera.decide.components import keep, keep_counts
 
 
 def largest(mask: np.ndarray, number: int, spacing: tuple[float, float]) -> np.ndarray:
@@ -10,11 +12,7 @@ def largest(mask: np.ndarray, number: int, spacing: tuple[float, float]) -> np.n
 
     Of equally large ones that which OpenCV labels first.
     """
-    kept = []
-    for plane in mask:
-        labels, areas = label(plane)
-        kept.append((_ranks(areas) < number)[labels])
-    return np.stack(kept)
+    return keep(mask, partial(_first, number))
 
 
 def largest_counts(
@@ -24,17 +22,12 @@ def largest_counts(
 
     mask, target, valid: (C, H, W) bool.
     """
-    counts = []
-    for plane, truth, counted in zip(mask, target, valid, strict=True):
-        labels, areas = label(plane)
-        ranks = _ranks(areas)
-        counts.append(counts_of_kept(labels, truth, counted, [ranks < value for value in values]))
-    return np.stack(counts, 1)
+    return keep_counts(mask, target, valid, [partial(_first, value) for value in values])
 
 
-def _ranks(areas: np.ndarray) -> np.ndarray:
-    """How many components are before each by area; the background, of no area, is out of reach."""
+def _first(number: int, areas: np.ndarray) -> np.ndarray:
+    """Whether fewer than `number` components are before each by area; the background, of no area, is out of reach."""
     ranks = np.empty(len(areas))
     ranks[np.argsort(-areas, kind="stable")] = np.arange(len(areas))
     ranks[0] = np.inf
-    return ranks
+    return ranks < number

@@ -1,19 +1,16 @@
 """Steps `min_area` and `min_area_um2`: connected components that are too small are removed."""
 
 import math
+from functools import partial
 
 import numpy as np
 
-from tessera.decide.components import counts_of_kept, label
+from tessera.decide.components import keep, keep_counts
 
 
 def min_area(mask: np.ndarray, area: int, spacing: tuple[float, float]) -> np.ndarray:
     """Removes 8-connected components of fewer than `area` px from each class of a mask (C, H, W) bool."""
-    kept = []
-    for plane in mask:
-        labels, areas = label(plane)
-        kept.append(_large(areas, area)[labels])
-    return np.stack(kept)
+    return keep(mask, partial(_large, area))
 
 
 def min_area_um2(mask: np.ndarray, area: float, spacing: tuple[float, float]) -> np.ndarray:
@@ -28,11 +25,7 @@ def area_counts(
 
     mask, target, valid: (C, H, W) bool.
     """
-    counts = []
-    for plane, truth, counted in zip(mask, target, valid, strict=True):
-        labels, areas = label(plane)
-        counts.append(counts_of_kept(labels, truth, counted, [_large(areas, value) for value in values]))
-    return np.stack(counts, 1)
+    return keep_counts(mask, target, valid, [partial(_large, value) for value in values])
 
 
 def area_um2_counts(
@@ -42,7 +35,7 @@ def area_um2_counts(
     return area_counts(mask, target, valid, [_in_px(value, spacing) for value in values], spacing)
 
 
-def _large(areas: np.ndarray, area: int) -> np.ndarray:
+def _large(area: int, areas: np.ndarray) -> np.ndarray:
     return areas >= max(area, 1)  # the background's area is 0
 
 
