@@ -16,14 +16,23 @@ class Ema:
     def __init__(self, network: nn.Module, decay: float):
         self.network = copy.deepcopy(network).eval().requires_grad_(False)
         self.decay, self.steps = decay, 0
+        self._of: nn.Module | None = None  # whose tensors these are, beside ours: looking them up at each step would
+        self._floating, self._others = ([], []), ([], [])  # take longer than a GPU needs to average them
 
     @torch.no_grad()
     def update(self, network: nn.Module) -> None:
-        """Takes in the weights after an optimiser step."""
+        """Takes in the weights after an optimiser step; those of one network are always the same tensors."""
+        if network is not self._of:
+            self._of = network
+            self._floating, self._others = self._pairs(True), self._pairs(False)
         self.steps += 1
         share = 1 - min(self.decay, (1 + self.steps) / (10 + self.steps))
-        mine, theirs = self.network.state_dict(), network.state_dict()
-        floating = [name for name, tensor in mine.items() if tensor.is_floating_point()]
-        torch._foreach_lerp_([mine[name] for name in floating], [theirs[name] for name in floating], share)
-        for name in mine.keys() - set(floating):
-            mine[name].copy_(theirs[name])
+        torch._foreach_lerp_(*self._floating, share)
+        if self._others[0]:
+            torch._foreach_copy_(*self._others)
+
+    def _pairs(self, floating: bool) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+        """Our tensors and the network's, of floating point or not."""
+        mine, theirs = self.network.state_dict(), self._of.state_dict()
+        names = [name for name, tensor in mine.items() if tensor.is_floating_point() == floating]
+        return [mine[name] for name in names], [theirs[name] for name in names]

@@ -16,20 +16,26 @@ from tessera.tasks import Binary
 AHEAD = 4  # batches that each process has ready
 SWITCH = 1e-4  # seconds after which a thread of theirs makes way for another
 
+Key = tuple[int | None, int]  # epoch and item; None: of what is scored
 
-class Loader:
-    """Batches of training items on the device, and of those that are scored; by the same processes to the end."""
 
-    name = "workers"
+class Batches:
+    """Batches of training items on the device, and of those that are scored; by the same processes to the end.
 
-    def __init__(self, items: Windows, scored: Windows, task: Binary, batch: int, workers: int, device: torch.device):
-        self.scored, self.task, self.batch, self.device = scored, task, batch, device
-        self.encode = task.encode_soft_target if items.soft else task.encode_target
-        self._plan: list[list[tuple[int | None, int]]] = []  # of each batch, the (epoch, item) of each window
-        self._packed = DataLoader(
-            _Items(items, scored), batch_sampler=self._plan, num_workers=workers, collate_fn=_collate,
+    Processes make the parts of batches, of a data set whose keys are (epoch, item), (None, item) of what is scored.
+    """
+
+    name: str
+
+    def __init__(
+        self, parts: Dataset, scored: int, batch: int, workers: int, collate: Callable[[list], tuple], pin: bool
+    ):
+        self.scored, self.batch = scored, batch
+        self._keys: list[list[Key]] = []  # of each batch
+        self._parts = DataLoader(
+            parts, batch_sampler=self._keys, num_workers=workers, collate_fn=collate,
             prefetch_factor=AHEAD if workers else None, persistent_workers=workers > 0, worker_init_fn=_begin,
-            pin_memory=device.type == "cuda",
+            pin_memory=pin,
             generator=torch.Generator(),  # of its own: the seeds it draws for its processes are not taken from dropout's
         )  # fmt: skip
 
@@ -39,24 +45,45 @@ class Loader:
         return self._load([(epoch, item) for item in order.tolist()], self.batch, starts, self._training)
 
     def each_once(self, batch: int) -> Iterable[tuple[torch.Tensor, torch.Tensor]]:
-        """Batches of windows (B, C, H, W) and labels (B, H, W, …), uint8, on the CPU: all that are scored, in order."""
-        keys = [(None, item) for item in range(len(self.scored))]
-        return self._load(keys, batch, range(0, len(keys), batch), lambda loaded: self._unpacked(loaded[1]))
+        """Batches of windows (B, C, H, W) and labels (B, H, W, …), uint8: all that are scored, in order."""
+        keys = [(None, item) for item in range(self.scored)]
+        return self._load(keys, batch, range(0, len(keys), batch), self._scoring)
 
-    def _load(
-        self, keys: list[tuple[int | None, int]], batch: int, starts: range, make: Callable[..., tuple]
-    ) -> "Made | _Ahead":
-        self._plan[:] = [keys[start : start + batch] for start in starts]
-        batches = Made(make, self._packed)
-        return _Ahead(batches) if self._packed.num_workers else batches
+    def _load(self, keys: list[Key], batch: int, starts: range, make: Callable[..., tuple]) -> "Made | _Ahead":
+        self._keys[:] = [keys[start : start + batch] for start in starts]
+        return Made(make, self._parts)
 
-    def _training(self, loaded: tuple[list[int], torch.Tensor]) -> Batch:
-        numbers, packed = loaded
+    def _training(self, part: tuple) -> Batch:
+        raise NotImplementedError
+
+    def _scoring(self, part: tuple) -> tuple[torch.Tensor, torch.Tensor]:
+        raise NotImplementedError
+
+
+class Loader(Batches):
+    """Batches whose windows the processes read and change; those that are scored stay on the CPU."""
+
+    name = "workers"
+
+    def __init__(self, items: Windows, scored: Windows, task: Binary, batch: int, workers: int, device: torch.device):
+        super().__init__(_Items(items, scored), len(scored), batch, workers, _collate, pin=device.type == "cuda")
+        self.classes, self.device = task.channels, device
+        self.encode = task.encode_soft_target if items.soft else task.encode_target
+
+    def _load(self, *arguments: object) -> "Made | _Ahead":
+        batches = super()._load(*arguments)
+        return _Ahead(batches) if self._parts.num_workers else batches
+
+    def _training(self, part: tuple[list[int], torch.Tensor]) -> Batch:
+        numbers, packed = part
         windows, labels = self._unpacked(packed.to(self.device, non_blocking=True))
         return Batch(torch.tensor(numbers), windows, *self.encode(labels))
 
+    def _scoring(self, part: tuple[list[int], torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+        return self._unpacked(part[1])
+
     def _unpacked(self, packed: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        windows, labels = packed.tensor_split([packed.shape[1] - self.task.channels], 1)
+        windows, labels = packed.tensor_split([packed.shape[1] - self.classes], 1)
         return windows, classes_last(labels)
 
 
@@ -109,7 +136,7 @@ class _Items(Dataset):
     def __init__(self, items: Windows, scored: Windows):
         self.items, self.scored = items, scored
 
-    def __getitem__(self, key: tuple[int | None, int]) -> tuple[int, torch.Tensor]:
+    def __getitem__(self, key: Key) -> tuple[int, torch.Tensor]:
         epoch, number = key
         windows = self.scored if epoch is None else self.items
         if epoch is not None:

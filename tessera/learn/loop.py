@@ -18,7 +18,7 @@ from tessera.learn.pieces import Pieces
 from tessera.learn.precision import autocast
 from tessera.learn.run import Run
 from tessera.learn.sums import Step
-from tessera.metrics.counts import count
+from tessera.metrics.counts import tally
 from tessera.tasks import Binary
 
 
@@ -198,11 +198,9 @@ def validate(
     for windows, labels in batches:
         with autocast(device, amp):
             logits = network(windows.to(device))
-        masks = task.probabilities(logits).cpu().numpy() >= 0.5
-        counts += [
-            count(mask, *task.encode_target(label)) for mask, label in zip(masks, labels.cpu().numpy(), strict=True)
-        ]
-    return np.array(counts, np.int64).reshape(-1, task.channels, 3)
+        target, valid = task.encode_target(labels.to(device))
+        counts.append(torch.stack(tally(task.probabilities(logits) >= 0.5, target, valid), -1))
+    return torch.cat(counts).cpu().numpy() if counts else np.zeros((0, task.channels, 3), np.int64)
 
 
 def _timed(batches: Iterable[Batch]) -> Iterator[tuple[Batch, float]]:

@@ -13,11 +13,14 @@ from tessera.metrics.score import mean_of, one_each, score_of
 
 def count(mask: np.ndarray, target: np.ndarray, valid: np.ndarray) -> np.ndarray:
     """Counts (C, 3) of a predicted mask against the truth; all three arrays (C, H, W) bool."""
+    return np.stack(tally(mask, target, valid), -1)
+
+
+def tally(mask: np.ndarray, target: np.ndarray, valid: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The three counts (...), of bool (..., H, W) that are numpy's or torch's on any device."""
     axes = (-2, -1)
     true_positive = (mask & target & valid).sum(axes)
-    return np.stack(
-        [true_positive, (mask & valid).sum(axes) - true_positive, (target & valid).sum(axes) - true_positive], -1
-    )
+    return true_positive, (mask & valid).sum(axes) - true_positive, (target & valid).sum(axes) - true_positive
 
 
 def f_score(counts: np.ndarray, empty: float, beta: float = 1.0) -> np.ndarray:

@@ -67,11 +67,11 @@ def test_loading_leaves_torchs_random_numbers_alone(items: Windows) -> None:
 def test_the_same_processes_load_every_epoch_and_what_is_scored(items: Windows) -> None:
     loader = Loader(items, items, Binary(["a"]), batch=2, workers=2, device=CPU)
     list(loader.epoch(0, ORDER, 0))
-    first = [worker.pid for worker in loader._packed._iterator._workers]
+    first = [worker.pid for worker in loader._parts._iterator._workers]
     for _ in range(2):
         list(loader.each_once(2))
         list(loader.epoch(1, ORDER, 0))
-    assert [worker.pid for worker in loader._packed._iterator._workers] == first
+    assert [worker.pid for worker in loader._parts._iterator._workers] == first
 
 
 @pytest.mark.parametrize("workers", [0, 2])

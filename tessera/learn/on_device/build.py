@@ -59,33 +59,31 @@ class Changes:
         """The orientation of a window."""
         return draw_turn(self.turns, random)
 
-    def apply(
-        self, windows: torch.Tensor, labels: torch.Tensor, randoms: Sequence[np.random.Generator]
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Windows (B, C, H, W) and labels (B, K, H, W), uint8, each changed as its own random numbers say."""
-        chosen, drawn = self._draw(randoms)
-        rows = [np.column_stack(pair) for pair in zip(chosen, drawn, strict=True) if len(pair[0])]
-        if not rows:
-            return windows, labels
-        sent = send(np.concatenate([row.reshape(-1) for row in rows], dtype=np.float32), windows.device)
-        parts = iter(sent.split([row.size for row in rows]))
-        for change, which in zip(self.changes, chosen, strict=True):
-            if which:
-                part = next(parts).view(len(which), -1)
-                index = slice(None) if len(which) == len(windows) else part[:, 0].long()
-                _change(change, windows, labels, index, part[:, 1:])
-        return windows, labels
+    def draw(self, randoms: Sequence[np.random.Generator]) -> list[np.ndarray]:
+        """Of each change the windows that it happens to, and behind their numbers what it draws for them: (n, 1 + m).
 
-    def _draw(self, randoms: Sequence[np.random.Generator]) -> tuple[list[list[int]], list[list[np.ndarray]]]:
-        """Of each change, the numbers of the windows that it happens to, and what it draws for them."""
-        chosen, drawn = ([[] for _ in self.changes] for _ in range(2))
+        Each window is changed as its own random numbers say.
+        """
+        drawn: list[list[np.ndarray]] = [[] for _ in self.changes]
         for window, random in enumerate(randoms):
             for step in self.steps:
                 if random.random() < step.p:
                     number = step.numbers[0] if len(step.numbers) == 1 else random.choice(step.numbers, p=step.weights)
-                    chosen[number].append(window)
-                    drawn[number].append(self.changes[number].draw(random))
-        return chosen, drawn
+                    drawn[number].append(np.append(window, self.changes[number].draw(random)))
+        return [np.array(rows, np.float32) for rows in drawn]
+
+    def apply(
+        self, windows: torch.Tensor, labels: torch.Tensor, drawn: Sequence[np.ndarray]
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Windows (B, C, H, W) and labels (B, K, H, W), uint8, each changed as it was drawn."""
+        sent = send(np.concatenate([rows.reshape(-1) for rows in drawn] or [np.zeros(0, np.float32)]), windows.device)
+        parts = sent.split([rows.size for rows in drawn])
+        for change, rows, part in zip(self.changes, drawn, parts, strict=True):
+            if len(rows):
+                part = part.view(rows.shape)
+                index = slice(None) if len(rows) == len(windows) else part[:, 0].long()
+                _change(change, windows, labels, index, part[:, 1:])
+        return windows, labels
 
     def _add(self, entry: Entry, slices: int) -> int:
         if isinstance(entry, str):

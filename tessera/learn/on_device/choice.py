@@ -13,7 +13,7 @@ from tessera.learn.loading import Loader
 from tessera.learn.on_device.build import Changes
 from tessera.learn.on_device.change import NotOnDeviceError
 from tessera.learn.on_device.loading import DeviceLoader
-from tessera.learn.on_device.pixels import DevicePixels
+from tessera.learn.on_device.pixels import DevicePixels, Layout
 from tessera.machine import Machine
 from tessera.tasks import Binary
 
@@ -54,8 +54,9 @@ def build_loader(
         note(f"loads with {machine.workers} workers: TESSERA_LOADER=device {error}")
         return workers
     note(f"loads on {machine.device}: pixels and labels take {size / 2**30:.2f} GiB there")
-    pixels = DevicePixels(store, sorted(images), task.permutation("flip_h"), machine.device)
-    return DeviceLoader(items, scored, task, batch, pixels, changes)
+    layout = Layout(store, sorted(images), task.permutation("flip_h"))
+    pixels = DevicePixels(store, sorted(images), machine.device)
+    return DeviceLoader(items, scored, task, batch, machine.workers, layout, pixels, changes)
 
 
 def size_that_fits(store: PixelStore, images: Iterable[str], device: torch.device) -> int:

@@ -1,6 +1,7 @@
 """Pixels and labels in the memory of a device, and windows of them."""
 
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -15,18 +16,28 @@ BLOCK = 2**28  # bytes that are sent at once
 NOWHERE = -(2**60)  # the address of rows and columns whose labels are ignored: negative whatever is added
 
 
-class DevicePixels:
-    """Pixels and labels of some images on a device. order: class k of a mirror image is class order[k] of the image."""
+class Found(NamedTuple):
+    """What pixel (b, n, i, j) of windows, and of their labels, is the sum of; see `Layout.addresses`."""
 
-    def __init__(self, store: PixelStore, images: Iterable[str], order: Sequence[int], device: torch.device):
-        arrays = {name: store.in_plane("xy").arrays(name) for name in images}
-        self.order, self.device = order, device
+    addresses: np.ndarray  # (B, N) int64: of pixels those of i, j and n, then likewise of labels
+    lengths: list[int]  # of these six
+
+
+class Layout:
+    """Where pixels and labels of some images lie on a device.
+
+    order: class k of a mirror image is class order[k] of the image.
+    """
+
+    def __init__(self, store: PixelStore, images: Iterable[str], order: Sequence[int]):
+        arrays = {name: store.arrays(name) for name in images}
+        self.order = order
         self._pixels, self._labels = (
-            Flat({name: pair[which] for name, pair in arrays.items()}, device) for which in (0, 1)
+            Rows({name: pair[which].shape for name, pair in arrays.items()}) for which in (0, 1)
         )
 
-    def read(self, items: Windows, places: Sequence[Place], turns: Sequence[Turn]) -> tuple[torch.Tensor, torch.Tensor]:
-        """Windows (B, S·C, h, w) and labels (B, K, h, w), uint8, as the file has them at `places`, then turned."""
+    def find(self, items: Windows, places: Sequence[Place], turns: Sequence[Turn]) -> Found:
+        """Windows and labels as the file has them at `places`, then turned."""
         lines, counted = zip(*(_lines(items, places, axis) for axis in (0, 1)), strict=True)
         labelled = [np.where(counts, line, -1) for line, counts in zip(lines, counted, strict=True)]
         orders = [self.order if turn.mirrors else range(len(self.order)) for turn in turns]
@@ -35,23 +46,15 @@ class DevicePixels:
             *self._pixels.addresses(places, [place.slices for place in places], lines, channels, turns),
             *self._labels.addresses(places, [[place.z] for place in places], labelled, orders, turns),
         ]
-        sent = send(np.concatenate(addresses, axis=1), self.device)
-        parts = sent.split([part.shape[1] for part in addresses], dim=1)
-        return self._pixels.gather(*parts[:3]), self._labels.gather(*parts[3:])
+        return Found(np.concatenate(addresses, axis=1), [part.shape[1] for part in addresses])
 
 
-class Flat:
-    """Arrays (Z, H, W) or (Z, H, W, channels) by image, uint8, one after the other in a flat tensor."""
+class Rows:
+    """Arrays (Z, H, W) or (Z, H, W, channels) by image, one after the other."""
 
-    def __init__(self, arrays: dict[str, np.ndarray], device: torch.device):
-        self._shapes = {name: array.shape for name, array in arrays.items()}
-        self._starts = dict(zip(arrays, np.cumsum([0, *(array.size for array in arrays.values())]), strict=False))
-        self._bytes = torch.empty(sum(array.size for array in arrays.values()), dtype=torch.uint8, device=device)
-        for name, array in arrays.items():
-            flat = array.reshape(-1)
-            for start in range(0, flat.size, BLOCK):
-                block = torch.from_numpy(flat[start : start + BLOCK].copy())
-                self._bytes[self._starts[name] + start :][: len(block)] = block
+    def __init__(self, shapes: dict[str, tuple[int, ...]]):
+        sizes = [int(np.prod(shape)) for shape in shapes.values()]
+        self._shapes, self._starts = shapes, dict(zip(shapes, np.cumsum([0, *sizes[:-1]]).tolist(), strict=True))
 
     def channels(self, place: Place) -> int:
         """Of the image."""
@@ -80,19 +83,45 @@ class Flat:
         ]
         return down, across, np.array(first)
 
-    def gather(self, down: torch.Tensor, across: torch.Tensor, first: torch.Tensor) -> torch.Tensor:
-        """What stands at `addresses`, (B, n, h, w); IGNORE where an address is negative."""
-        places = down[:, :, None] + across[:, None, :]
-        ignored, places = places < 0, places.clamp(min=0)
-        found = [self._bytes[places + start[:, None, None]] for start in first.T]
-        return torch.stack(found, 1).masked_fill_(ignored[:, None], IGNORE)
-
     def _steps(self, place: Place) -> list[int]:
         """Bytes from one slice, row and column of the plane to the next."""
         _, height, width, *channels = self._shapes[place.image_id]
         last = int(np.prod(channels))
         steps = height * width * last, width * last, last
         return [steps[axis] for axis in AXES[place.plane]]
+
+
+class DevicePixels:
+    """Pixels and labels of some images on a device, one image after the other."""
+
+    def __init__(self, store: PixelStore, images: Iterable[str], device: torch.device):
+        arrays = [store.arrays(name) for name in images]
+        self.device = device
+        self._pixels, self._labels = (_flat([pair[which] for pair in arrays], device) for which in (0, 1))
+
+    def read(self, found: Found) -> tuple[torch.Tensor, torch.Tensor]:
+        """Windows (B, S·C, h, w) and labels (B, K, h, w), uint8."""
+        parts = send(found.addresses, self.device).split(found.lengths, dim=1)
+        places = _sums(*parts[3:])
+        labels = self._labels[places.clamp(min=0)].masked_fill_(places < 0, IGNORE)
+        return self._pixels[_sums(*parts[:3])], labels
+
+
+def _flat(arrays: list[np.ndarray], device: torch.device) -> torch.Tensor:
+    """All bytes of uint8 arrays on the device."""
+    whole, start = torch.empty(sum(array.size for array in arrays), dtype=torch.uint8, device=device), 0
+    for array in arrays:
+        flat = array.reshape(-1)
+        for first in range(0, flat.size, BLOCK):
+            block = torch.from_numpy(flat[first : first + BLOCK].copy())
+            whole[start + first :][: len(block)] = block
+        start += flat.size
+    return whole
+
+
+def _sums(down: torch.Tensor, across: torch.Tensor, first: torch.Tensor) -> torch.Tensor:
+    """The places (B, n, h, w) that addresses stand for; negative where labels are ignored."""
+    return (down[:, :, None] + across[:, None, :])[:, None] + first[:, :, None, None]
 
 
 def send(array: np.ndarray, device: torch.device) -> torch.Tensor:

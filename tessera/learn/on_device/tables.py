@@ -19,8 +19,5 @@ class Table:
 
     def apply(self, windows: torch.Tensor, drawn: torch.Tensor) -> torch.Tensor:
         """See `Change`."""
-        tables = drawn.byte().reshape(len(windows), -1, 256)
-        each = windows.shape[1] // tables.shape[1]  # channels that share a table
-        flat = windows.flatten(2)
-        found = [tables[:, channel // each].gather(1, flat[:, channel].long()) for channel in range(flat.shape[1])]
-        return torch.stack(found, 1).view_as(windows)
+        tables = drawn.byte().view(-1, 256)  # one after the other of each window; channels that share one lie together
+        return tables.gather(1, windows.reshape(len(tables), -1).long()).view_as(windows)

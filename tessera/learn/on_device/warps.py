@@ -42,9 +42,10 @@ class Affine(Warp):
         return np.linalg.inv(np.array([[cosine, sine], [-sine, cosine]]) @ np.diag(scales)).reshape(-1)
 
     def grid(self, drawn: torch.Tensor, size: int) -> torch.Tensor:
-        """See `Warp`."""
-        matrix = torch.cat([drawn.view(-1, 2, 2), drawn.new_zeros(len(drawn), 2, 1)], 2)
-        return functional.affine_grid(matrix, [len(drawn), 1, size, size], align_corners=True)
+        """See `Warp`. Product by product: a matrix product would be cut to TF32."""
+        line = torch.linspace(-1, 1, size, device=drawn.device)
+        ofx, ofy = drawn.view(-1, 2, 2, 1).unbind(2)  # (B, 2, 1): what x and y of a pixel are in those it comes from
+        return ((ofx * line)[:, :, None] + (ofy * line)[..., None]).movedim(1, -1)
 
 
 class Elastic(Warp):

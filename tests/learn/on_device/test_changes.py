@@ -40,7 +40,8 @@ def changed(entries: list[dict], image: np.ndarray, labels: np.ndarray, seeds: l
     windows = torch.from_numpy(image.transpose(2, 0, 1)).repeat(len(seeds), 1, 1, 1)
     planes = torch.from_numpy(labels)[None].repeat(len(seeds), 1, 1, 1)
     randoms = [np.random.default_rng(seed) for seed in seeds]
-    windows, planes = Changes(entries, slices).apply(windows, planes, randoms)
+    changes = Changes(entries, slices)
+    windows, planes = changes.apply(windows, planes, changes.draw(randoms))
     return windows.movedim(1, -1).numpy(), planes[:, 0].numpy()
 
 

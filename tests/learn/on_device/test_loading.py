@@ -73,9 +73,9 @@ def chosen(
 
 
 def loader_of(
-    store: PixelStore, augment: Augment | list, task: Binary, loader: str = "device", **keys: object
+    store: PixelStore, augment: Augment | list, task: Binary, loader: str = "device", workers: int = 0, **keys: object
 ) -> Loader | DeviceLoader:
-    return chosen(store, augment, task, Machine(CPU, loader=loader), **keys)
+    return chosen(store, augment, task, Machine(CPU, workers, loader=loader), **keys)
 
 
 @pytest.mark.parametrize("zoom", [1.0, 2.0, 1.3, 0.7])
@@ -126,9 +126,19 @@ def test_an_item_depends_on_seed_epoch_and_item_alone(store: PixelStore, augment
     assert not all(torch.equal(one.windows, two.windows) for one, two in zip(batches, other, strict=True))
 
 
+def test_processes_that_plan_change_nothing(store: PixelStore) -> None:
+    augment = Augment(scale=0.3, rotate=30, brightness=0.2)
+    here, there = (loader_of(store, augment, Multilabel(CLASSES), workers=workers, margin=5) for workers in (0, 2))
+    for epoch in (0, 2):
+        for one, other in zip(here.epoch(epoch, ORDER, 1), there.epoch(epoch, ORDER, 1), strict=True):
+            assert all(torch.equal(mine, theirs) for mine, theirs in zip(one, other, strict=True))
+        for one, other in zip(here.each_once(2), there.each_once(2), strict=True):
+            assert all(torch.equal(mine, theirs) for mine, theirs in zip(one, other, strict=True))
+
+
 def test_an_error_in_the_middle_does_not_end_an_epoch(store: PixelStore, monkeypatch: pytest.MonkeyPatch) -> None:
     loader = loader_of(store, Augment(), Multilabel(CLASSES))
-    monkeypatch.setattr(loader.pixels, "read", lambda *args: [][1])
+    monkeypatch.setattr(loader.pixels, "read", lambda found: [][1])
     with pytest.raises(IndexError):
         list(loader.epoch(0, ORDER, 0))
 

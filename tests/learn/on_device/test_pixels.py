@@ -11,7 +11,7 @@ import torch
 from tessera.data.pixels import PixelStore, create_image
 from tessera.data.stacks import Stack
 from tessera.learn.dataset import Shape, Windows
-from tessera.learn.on_device.pixels import DevicePixels
+from tessera.learn.on_device.pixels import DevicePixels, Layout
 from tessera.learn.on_device.turns import Turn
 
 CPU = torch.device("cpu")
@@ -70,8 +70,9 @@ def test_both_paths_read_the_same_bytes(tmp_path: Path, seed: int) -> None:
     items = Windows(store, patches, 16, some_shape(random, planes), keep if moved else None, seed)
     items.epoch = int(random.integers(5))
     places = [items.place(index)[0] for index in range(2 * len(items))]
-    pixels = DevicePixels(store, patches.image_id.unique(), range(classes), CPU)
-    windows, labels = pixels.read(items, places, [Turn()] * len(places))
+    names = patches.image_id.unique()
+    found = Layout(store, names, range(classes)).find(items, places, [Turn()] * len(places))
+    windows, labels = DevicePixels(store, names, CPU).read(found)
     cut = slice(items.edge, items.edge + items.shape.size)
     for index in range(len(places)):
         window, label = items[index]
@@ -95,9 +96,9 @@ def test_a_turn_moves_labels_with_pixels_and_swaps_paired_classes_of_a_mirror_im
     patches = some_patches(store, np.random.default_rng(0), planes=True, ends=False)
     items = Windows(store, patches, 16, Shape(32, Stack(3), planes=("xz", "xy")), keep)
     places = [items.place(index)[0] for index in range(len(items))]
-    pixels = DevicePixels(store, patches.image_id.unique(), [1, 0, 2], CPU)
-    plain = pixels.read(items, places, [Turn()] * len(places))
-    windows, labels = pixels.read(items, places, [turn] * len(places))
+    names = patches.image_id.unique()
+    layout, pixels = Layout(store, names, [1, 0, 2]), DevicePixels(store, names, CPU)
+    plain, (windows, labels) = (pixels.read(layout.find(items, places, [way] * len(places))) for way in (Turn(), turn))
     np.testing.assert_array_equal(windows, turned(plain[0].numpy(), turn))
     expected = turned(plain[1].numpy(), turn)
     np.testing.assert_array_equal(labels, expected[:, [1, 0, 2]] if turn.mirrors else expected)
