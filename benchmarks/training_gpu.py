@@ -20,9 +20,11 @@ import h5py
 import numpy as np
 import pandas as pd
 import torch
+from torch.profiler import ProfilerActivity, profile
 from torch.utils.data import DataLoader, Dataset
 
 from benchmarks.results import claim, write_results
+from tessera import machine
 from tessera.data.pixels import PixelStore, create_image
 from tessera.learn.augmentations.build import build_augmentation
 from tessera.learn.dataset import Shape, Windows
@@ -38,6 +40,7 @@ from tessera.tasks import Binary
 
 COMMAND = "uv run python -m benchmarks.training_gpu"
 GOAL = 0.95  # of the network alone
+KERNELS = "kernels alone"
 NETWORKS = {
     "Unet-resnet34": ("Unet", "resnet34", {}),
     "Unet-efficientnet-b3": ("Unet", "efficientnet-b3", {}),
@@ -67,23 +70,22 @@ def main(quick: bool) -> None:
     if not quick and not torch.cuda.is_available():
         print("benchmarks.training_gpu: not measured, there is no GPU here (--quick shows that it runs)")
         return
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    torch.set_float32_matmul_precision("high")
+    device = machine.device()
     size, networks = (QUICK, TINY) if quick else (FULL, NETWORKS)
     with tempfile.TemporaryDirectory() as temporary:
         store = write_images(Path(temporary), size)
         found = {name: compare(Path(temporary), store, *of, size, device) for name, of in networks.items()}
-    rates = {name: {way: median(each) for way, each in ways.items()} for name, ways in found.items()}
-    shares = {name: median(np.divide(ways["device"], ways["network alone"])) for name, ways in found.items()}
+    rates = {name: {way: median(each) for way, each in by_way.items()} for name, by_way in found.items()}
+    if quick:
+        print(json.dumps({"on": device.type, "img/s": rates, "rows of a GPU": "not measured"}, indent=1))
+        return
+    shares = {name: median(np.divide(by_way["device"], by_way["network alone"])) for name, by_way in found.items()}
     header = ["img/s, median of rounds", *next(iter(rates.values())), "device / network alone"]
     body = [[name, *(f"{value:.0f}" for value in rate.values()), f"{shares[name]:.3f}"] for name, rate in rates.items()]
     rows = [
         claim(f"{name}: loader device beside the network alone", round(share, 3), f"≥ {GOAL}", share >= GOAL)
         for name, share in shares.items()
     ]
-    if quick:
-        print(json.dumps({"on": device.type, "img/s": rates, "rows of a GPU": "not measured"}, indent=1))
-        return
     note = f"{torch.cuda.get_device_name()}; {size.window} px, batch {size.batch}, bf16; augment {AUGMENT}."
     write_results("training_gpu", "Training on a GPU", COMMAND, [(header, body)], rows, note)
 
@@ -107,8 +109,19 @@ def compare(
     for _ in range(size.rounds):
         for way, batches in ways.items():
             rates[way].append(_rate(run, iter(batches()), setup, size))
+    if device.type == "cuda":
+        rates[KERNELS] = [_kernels_alone(run, ways["network alone"](), setup, size)]
     print(decoder, encoder, {way: f"{median(found):.1f}" for way, found in rates.items()}, flush=True)
     return rates
+
+
+def _kernels_alone(run: Run, batches: Iterable[Batch], setup: Setup, size: Size) -> float:
+    """Images a second if the GPU never waited for a kernel to be launched."""
+    with profile(activities=[ProfilerActivity.CUDA]) as found:
+        train_epoch(run, islice(batches, size.warm), setup, lambda: None)
+        _wait(setup.device)
+    seconds = sum(kernel.self_device_time_total for kernel in found.key_averages()) / 1e6
+    return size.warm * size.batch / seconds
 
 
 def _rate(run: Run, batches: Iterable[Batch], setup: Setup, size: Size) -> float:
@@ -138,8 +151,7 @@ def _loaded(
     store: PixelStore, model: Model, size: Size, device: torch.device, loader: str
 ) -> Callable[[], Iterable[Batch]]:
     items = _items(store, model)
-    machine = Machine(device, size.workers, loader=loader)
-    made = build_loader(items, items, model, TASK, size.batch, machine, print)
+    made = build_loader(items, items, model, TASK, size.batch, Machine(device, size.workers, loader=loader), print)
     order = np.arange((size.warm + size.steps) * size.batch)
     return lambda: made.epoch(0, order, 0)
 

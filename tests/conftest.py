@@ -7,6 +7,7 @@ from pathlib import Path
 # Before torch is imported: tests run in two processes, which with two threads each would wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("TESSERA_THREADS", "1")
+os.environ.setdefault("TESSERA_DEVICE", "cpu")  # whose bytes many tests compare; what is for a GPU asks for it
 
 import cv2
 import h5py

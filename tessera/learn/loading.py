@@ -28,9 +28,16 @@ class Batches:
     name: str
 
     def __init__(
-        self, parts: Dataset, scored: int, batch: int, workers: int, collate: Callable[[list], tuple], pin: bool
+        self,
+        parts: Dataset,
+        scored: int,
+        batch: int,
+        workers: int,
+        collate: Callable[[list], tuple],
+        device: torch.device,
+        pin: bool = False,
     ):
-        self.scored, self.batch = scored, batch
+        self.scored, self.batch, self.device = scored, batch, device
         self._keys: list[list[Key]] = []  # of each batch
         self._parts = DataLoader(
             parts, batch_sampler=self._keys, num_workers=workers, collate_fn=collate,
@@ -51,7 +58,8 @@ class Batches:
 
     def _load(self, keys: list[Key], batch: int, starts: range, make: Callable[..., tuple]) -> "Made | _Ahead":
         self._keys[:] = [keys[start : start + batch] for start in starts]
-        return Made(make, self._parts)
+        batches = Made(make, self._parts)
+        return _Ahead(batches, self.device) if self._parts.num_workers else batches
 
     def _training(self, part: tuple) -> Batch:
         raise NotImplementedError
@@ -66,13 +74,9 @@ class Loader(Batches):
     name = "workers"
 
     def __init__(self, items: Windows, scored: Windows, task: Binary, batch: int, workers: int, device: torch.device):
-        super().__init__(_Items(items, scored), len(scored), batch, workers, _collate, pin=device.type == "cuda")
-        self.classes, self.device = task.channels, device
+        super().__init__(_Items(items, scored), len(scored), batch, workers, _collate, device, device.type == "cuda")
+        self.classes = task.channels
         self.encode = task.encode_soft_target if items.soft else task.encode_target
-
-    def _load(self, *arguments: object) -> "Made | _Ahead":
-        batches = super()._load(*arguments)
-        return _Ahead(batches) if self._parts.num_workers else batches
 
     def _training(self, part: tuple[list[int], torch.Tensor]) -> Batch:
         numbers, packed = part
@@ -101,24 +105,33 @@ class Made:
 
 
 class _Ahead:
-    """Batches, of which a thread takes the next one from the process that loaded it while one is worked on.
+    """Batches, of which a thread makes the next one while one is worked on.
 
-    Otherwise each is waited for: that process answers when it is not busy with another one.
+    Otherwise each is waited for: the process that made its parts answers when it is not busy with others, and a step
+    whose thousands of kernels a CPU can hardly launch as fast as a GPU runs them would launch those of the batch as
+    well. The thread launches them while autograd, which needs no Python, launches the backward pass; into the same
+    stream, so that all that a step does comes in order.
     """
 
-    def __init__(self, batches: "Made"):
-        self.batches = batches
+    def __init__(self, batches: "Made", device: torch.device):
+        self.batches, self.device = batches, device
 
     def __len__(self) -> int:
         return len(self.batches)
 
     def __iter__(self) -> Iterator[tuple]:
         each = iter(self.batches)
-        with ThreadPoolExecutor(1) as thread:
+        with ThreadPoolExecutor(1, initializer=_use, initargs=(self.device,)) as thread:
             coming = thread.submit(next, each, None)
             while (batch := coming.result()) is not None:
                 coming = thread.submit(next, each, None)
                 yield batch
+
+
+def _use(device: torch.device) -> None:
+    """A thread's own GPU is the first one, unless it is told."""
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
 
 
 def classes_last(labels: torch.Tensor) -> torch.Tensor:

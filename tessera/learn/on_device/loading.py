@@ -44,7 +44,7 @@ class DeviceLoader(Batches):
         changes: Changes,
     ):
         plans = _Plans(items, scored, layout, changes)
-        super().__init__(plans, len(scored), batch, min(workers, PLANNERS), _as_it_is, pin=False)
+        super().__init__(plans, len(scored), batch, min(workers, PLANNERS), _as_it_is, pixels.device)
         self.shape, self.pixels, self.changes = items.shape, pixels, changes
         self.encode = task.encode_soft_target if items.soft else task.encode_target
 
