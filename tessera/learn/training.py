@@ -35,8 +35,7 @@ from tessera.metrics.counts import FScore
 from tessera.tasks import Binary
 
 if TYPE_CHECKING:
-    from tessera.learn.loading import Loader
-    from tessera.learn.on_device.loading import DeviceLoader
+    from tessera.learn.loading import Batches
     from tessera.params.model import Model
 
 UNREAD = 16  # losses that wait on a GPU before they are looked at
@@ -172,7 +171,7 @@ class Training:
         """Of random numbers of the rank's own: its windows are others."""
         return np.random.SeedSequence([self.model.seed, epoch]).generate_state(1)[0].item() + ranks.rank()
 
-    def _score(self, run: Run, loader: "Loader | DeviceLoader", keeper: Keeper) -> float:
+    def _score(self, run: Run, loader: "Batches", keeper: Keeper) -> float:
         batch = -(-self.model.batch // (run.pieces * ranks.count()))  # what is known to fit
         batches = keeper.watching(loader.each_once(batch))
         counts = validate(run.ema.network, batches, self.task, self.device, self.amp)

@@ -9,7 +9,7 @@ from tessera.data.pixels import PixelStore
 from tessera.errors import InputError
 from tessera.learn.augmentations.build import entries_in
 from tessera.learn.dataset import Windows
-from tessera.learn.loading import Loader
+from tessera.learn.loading import Batches, Loader
 from tessera.learn.on_device.build import Changes
 from tessera.learn.on_device.change import NotOnDeviceError
 from tessera.learn.on_device.loading import DeviceLoader
@@ -32,7 +32,7 @@ def build_loader(
     machine: Machine,
     note: Callable[[str], None],
     before: str | None = None,
-) -> Loader | DeviceLoader:
+) -> Batches:
     """The loader that TESSERA_LOADER asks for, of training items and those that are scored.
 
     auto: the one that the training had `before`; at first, on a GPU, `device`. Where pixels do not fit, or it lacks a
