@@ -28,7 +28,7 @@ def _split_plane(plane: np.ndarray, distance: int) -> np.ndarray:
 def _watersheds(component: np.ndarray, distance: int) -> np.ndarray:
     """Lines (h, w) bool that part one component (h, w) bool."""
     component = np.pad(component, 1)  # the rim of the box is background
-    depth = cv2.distanceTransform(component.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    depth = _depth(component)
     basins = _middles(depth, distance)
     if basins.max() > 1:
         for level in np.unique(np.floor(depth[component]))[::-1]:
@@ -36,6 +36,15 @@ def _watersheds(component: np.ndarray, distance: int) -> np.ndarray:
     # The line runs in the basin of the higher number, so that no px of two basins touch.
     beside = cv2.erode(np.where(basins > 0, basins, np.inf).astype(np.float32), np.ones((3, 3)))
     return (component & (beside < basins))[1:-1, 1:-1]
+
+
+def _depth(component: np.ndarray) -> np.ndarray:
+    """Each px's distance to the background, (h, w) float32 px.
+
+    OpenCV's last digits differ from call to call, and plateaus and levels hang on them; but the square is a whole number.
+    """
+    depth = cv2.distanceTransform(component.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    return np.sqrt(np.rint(depth**2))
 
 
 def _middles(depth: np.ndarray, distance: int) -> np.ndarray:
