@@ -1,8 +1,9 @@
 """Cut `hysteresis`: what is fairly probable, where it hangs together with what is very probable. Source: Canny 1986."""
 
+import cv2
 import numpy as np
 
-from tessera.decide.components import label
+from tessera.decide.histograms import counts_by_threshold, histogram
 
 
 def hysteresis(blended: np.ndarray, levels: list[tuple[int, int]]) -> np.ndarray:
@@ -10,11 +11,7 @@ def hysteresis(blended: np.ndarray, levels: list[tuple[int, int]]) -> np.ndarray
 
     Positive are the 8-connected components of px ≥ low that hold a px ≥ high.
     """
-    found = []
-    for plane, (low, high) in zip(blended, levels, strict=True):
-        labels, areas = label(plane >= low)
-        found.append((_maxima(plane, labels, len(areas)) >= high)[labels])
-    return np.stack(found)
+    return np.stack([_peaks(plane, low) >= high for plane, (low, high) in zip(blended, levels, strict=True)])
 
 
 def hysteresis_counts(blended: np.ndarray, target: np.ndarray, valid: np.ndarray, lows: list[int]) -> np.ndarray:
@@ -22,23 +19,18 @@ def hysteresis_counts(blended: np.ndarray, target: np.ndarray, valid: np.ndarray
 
     target, valid: (C, H, W) bool.
     """
-    counts = np.zeros((len(lows), len(blended), 255, 3), np.int64)
-    for c, (plane, truth, counted) in enumerate(zip(blended, target, valid, strict=True)):
-        sides = truth & counted, ~truth & counted
-        for n, low in enumerate(lows):
-            labels, areas = label(plane >= low)
-            maxima = _maxima(plane, labels, len(areas))
-            for column, side in enumerate(sides):
-                pixels = np.bincount(labels[side], minlength=len(areas))  # of each component
-                by_peak = np.bincount(maxima, pixels, 256)
-                counts[n, c, :, column] = by_peak[::-1].cumsum()[::-1][1:]
-        counts[:, c, :, 2] = sides[0].sum() - counts[:, c, :, 0]
-    return counts
+    histograms = [histogram(np.stack([_peaks(plane, low) for plane in blended]), target, valid) for low in lows]
+    return counts_by_threshold(np.stack(histograms))
 
 
-def _maxima(plane: np.ndarray, labels: np.ndarray, number: int) -> np.ndarray:
-    """The highest value of each component (number,) uint8; 0 of the background."""
-    maxima = np.zeros(number, np.uint8)
-    np.maximum.at(maxima, labels.ravel(), plane.ravel())
-    maxima[0] = 0
-    return maxima
+def _peaks(plane: np.ndarray, low: int) -> np.ndarray:
+    """The highest value of the component of px ≥ low that a px belongs to, 0 of other px; (H, W) uint8 both."""
+    above = plane >= low
+    number, labels = cv2.connectedComponents(above.view(np.uint8), connectivity=8)
+    where = np.flatnonzero(above)  # mostly few px: the others cost nothing below
+    components = labels.ravel()[where]
+    highest = np.zeros(number, np.uint8)
+    np.maximum.at(highest, components, plane.ravel()[where])
+    peaks = np.zeros(plane.size, np.uint8)
+    peaks[where] = highest[components]
+    return peaks.reshape(plane.shape)

@@ -28,14 +28,22 @@ def _split_plane(plane: np.ndarray, distance: int) -> np.ndarray:
 def _watersheds(component: np.ndarray, distance: int) -> np.ndarray:
     """Lines (h, w) bool that part one component (h, w) bool."""
     component = np.pad(component, 1)  # the rim of the box is background
-    depth = cv2.distanceTransform(component.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    depth = _depth(component)
     basins = _middles(depth, distance)
     if basins.max() > 1:
-        for level in np.unique(np.floor(depth[component]))[::-1]:
-            basins = _flood(basins, component & (depth >= level))
+        basins = _flood(basins, depth)
     # The line runs in the basin of the higher number, so that no px of two basins touch.
     beside = cv2.erode(np.where(basins > 0, basins, np.inf).astype(np.float32), np.ones((3, 3)))
     return (component & (beside < basins))[1:-1, 1:-1]
+
+
+def _depth(component: np.ndarray) -> np.ndarray:
+    """Each px's distance to the background, (h, w) float32 px.
+
+    OpenCV's last digits differ from call to call, and plateaus and levels hang on them; but the square is a whole number.
+    """
+    depth = cv2.distanceTransform(component.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    return np.sqrt(np.rint(depth**2))
 
 
 def _middles(depth: np.ndarray, distance: int) -> np.ndarray:
@@ -54,10 +62,23 @@ def _middles(depth: np.ndarray, distance: int) -> np.ndarray:
     return renumbered[plateaus]
 
 
-def _flood(basins: np.ndarray, where: np.ndarray) -> np.ndarray:
-    """Basins grown px by px over all of `where` that they can reach."""
-    while True:
-        grown = np.where((basins == 0) & where, cv2.dilate(basins, np.ones((3, 3))), basins)
-        if (grown == basins).all():
-            return basins
-        basins = grown
+def _flood(basins: np.ndarray, depth: np.ndarray) -> np.ndarray:
+    """Basins grown px by px over all that they can reach at the deepest level, then at the next one, ….
+
+    basins: (h, w), 0 where there is none. depth: (h, w), 0 outside and on the rim; a level is one px deep. Where basins
+    meet, the highest number wins. Only px that wait to be reached are looked at: the time grows with the object's area.
+    """
+    around = np.array([dy * depth.shape[1] + dx for dy in (-1, 0, 1) for dx in (-1, 0, 1)])
+    numbers, level = basins.flatten(), depth.ravel().astype(np.uint16)  # integers are sorted fast
+    inside = np.flatnonzero(level)
+    rising = inside[np.argsort(level[inside], kind="stable")]
+    waiting = rising[:0]
+    for ring in reversed(np.split(rising, np.flatnonzero(np.diff(level[rising])) + 1)):
+        waiting = np.concatenate([waiting, ring[numbers[ring] == 0]])
+        while len(waiting):
+            highest = numbers[waiting[:, None] + around].max(1)
+            if not highest.any():
+                break
+            numbers[waiting] = highest
+            waiting = waiting[highest == 0]
+    return numbers.reshape(depth.shape)

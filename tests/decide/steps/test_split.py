@@ -4,7 +4,7 @@ import pytest
 from drawn import SPACING, random_row
 from scipy import ndimage
 
-from tessera.decide.steps.split import split
+from tessera.decide.steps.split import _depth, _flood, _middles, split
 
 
 def _discs(*discs: tuple[int, int, int], size: tuple[int, int] = (60, 90)) -> np.ndarray:
@@ -74,6 +74,33 @@ def test_empty_and_full_masks_and_several_classes() -> None:
     parted = split(two, 10, SPACING)
     np.testing.assert_array_equal(parted[0], split(two[:1], 10, SPACING)[0])
     np.testing.assert_array_equal(parted[1], two[1])
+
+
+def test_depths_are_exact_so_that_a_rerun_splits_alike() -> None:
+    rng = np.random.default_rng(0)
+    for height, width in rng.integers(3, 120, (50, 2)):  # OpenCV's last digits depend on where a row lies in memory
+        noise = cv2.GaussianBlur(rng.normal(size=(height, width)).astype(np.float32), (0, 0), 3)
+        component = np.pad(noise > -0.05, 1)
+        np.testing.assert_array_equal(_depth(component), ndimage.distance_transform_edt(component).astype(np.float32))
+
+
+def _flood_by_dilation(basins: np.ndarray, depth: np.ndarray) -> np.ndarray:
+    """As `_flood`, but looking at all px each time."""
+    for level in np.unique(np.floor(depth[depth > 0]))[::-1]:
+        before = None
+        while before is None or (before != basins).any():
+            before = basins
+            basins = np.where((basins == 0) & (depth >= level), cv2.dilate(basins, np.ones((3, 3))), basins)
+    return basins
+
+
+@pytest.mark.parametrize("distance", [1, 3, 12])
+def test_basins_meet_where_the_dilation_of_each_level_lets_them_meet(distance: int) -> None:
+    noise = np.random.default_rng(distance).normal(size=(120, 161)).astype(np.float32)
+    depth = _depth(np.pad(cv2.GaussianBlur(noise, (0, 0), 4) > -0.03, 1))
+    basins = _middles(depth, distance)
+    basins[basins == basins.max()] = 0  # a part that is reached only from a level far below its middle
+    np.testing.assert_array_equal(_flood(basins, depth), _flood_by_dilation(basins, depth))
 
 
 def test_no_object_is_lost_in_a_crowd() -> None:
