@@ -1,6 +1,5 @@
 """How often, and how, an image is looked at: each size, at each scale of the views."""
 
-from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
 from tessera.predict.views import View
@@ -21,9 +20,9 @@ class Sight(NamedTuple):
     shares: dict[str, float]  # by map, what it counts in the whole
 
     @property
-    def adds(self) -> dict[str, int]:
-        """By map, how many views are added to it."""
-        return Counter(self.maps.values())
+    def added(self) -> dict[str, list[View]]:
+        """By map, the views that are added to it."""
+        return {name: [view for own, view in self.views.items() if self.maps[own] == name] for name in self.shares}
 
     @property
     def context(self) -> int:

@@ -6,10 +6,9 @@ import numpy as np
 import torch
 
 from tessera.predict.memory import Memory
-from tessera.predict.windows import Place, Plan
+from tessera.predict.windows import Place, Plan, Run, runs_of
 
 ROWS = 256  # of a block
-LINES = 32  # rows that are divided together: they stay in the processor's cache
 FULL = 255  # what a probability of 1 becomes
 
 Maps = dict[str, np.ndarray]  # (C, rows, W) by name
@@ -31,15 +30,14 @@ class Stitcher:
         shares: by map, how many windows come at each place."""
         self.plan, self.rows, self.channels, self.shares, self.memory = plan, rows, channels, shares, memory
         self._open: dict[int, dict[str, torch.Tensor]] = {}  # blocks by number
-        self._spare: list[dict[str, torch.Tensor]] = []  # closed blocks, for later ones
+        self._spare: list[dict[str, torch.Tensor]] = []  # closed blocks, all 0, for later ones
         self._next = rows[0]
+        self._runs = tuple(runs_of(*axis) for axis in zip(plan.starts, plan.size, strict=True))  # rows, columns
         self._weights = torch.from_numpy(weights).to(memory.device)
-        self._across = self._total = self._weights[:0]
+        self._across: list[torch.Tensor] = []  # by run of columns: the weights' sum in a row of windows
+        self._totals: tuple[Run | None, list[torch.Tensor]] = None, []  # the same, over the rows of a run
         memory.users.add(self)
-        self._across = self._zeros(plan.size[0], plan.padded[1])  # a row of windows: their weights' sum / FULL
-        for x in plan.starts[1]:
-            self._across[:, x : x + plan.size[1]] += self._weights / FULL
-        self._total = self._zeros(LINES, plan.padded[1])
+        self._across = memory.attempt(lambda: [covered(self._weights, 1, run) for run in self._runs[1]])
 
     def add(self, name: str, place: Place, values: torch.Tensor) -> None:
         """Adds a window to the map `name`."""
@@ -51,7 +49,8 @@ class Stitcher:
             block = self._block(number)[name]  # to make it may send all sums to the host
             values = values.to(block.device)
             columns = slice(place.x, place.x + self.plan.size[1])
-            block[:, first : first + count, columns].addcmul_(values[:, part], self._weights[part])
+            sums = block[:, first : first + count, columns]
+            sums.addcmul_(values[:, part], self._weights[part], value=FULL / self.shares[name])
             row += count
 
     def finished(self, below: int) -> Iterator[Maps]:
@@ -63,18 +62,19 @@ class Stitcher:
             count = min(ROWS, self.rows[1] - self._next)
             number = (self._next - self.rows[0]) // ROWS
             block = self._block(number)
-            for line in range(0, count, LINES):
-                self._divide(block, line, min(LINES, count - line))
+            self._divide(block, count)
             yield {name: values[:, :count].cpu().numpy() for name, values in block.items()}
+            for values in block.values():
+                values.zero_()  # now, while they are in the processor's cache
             self._spare.append(self._open.pop(number))
             self._next += count
 
     def settle(self) -> None:
         """Goes where `memory` says."""
         device = self.memory.device
-        self._weights, self._across, self._total = (
-            values.to(device) for values in (self._weights, self._across, self._total)
-        )
+        self._weights = self._weights.to(device)
+        self._across = [values.to(device) for values in self._across]
+        self._totals = None, []
         self._spare.clear()
         for block in self._open.values():
             block |= {name: values.to(device) for name, values in block.items()}
@@ -82,25 +82,47 @@ class Stitcher:
     def _block(self, number: int) -> dict[str, torch.Tensor]:
         if number not in self._open:
             block = self._open[number] = self._spare.pop() if self._spare else {}  # `settle` knows it from here on
+            height = min(ROWS, self.rows[1] - self.rows[0])
             for name in self.shares:
-                if name in block:
-                    block[name].zero_()
-                else:
-                    block[name] = self._zeros(
-                        self.channels, min(ROWS, self.rows[1] - self.rows[0]), self.plan.padded[1]
-                    )
+                if name not in block:
+                    block[name] = self._zeros(self.channels, height, self.plan.padded[1])
         return self._open[number]
 
-    def _divide(self, block: dict[str, torch.Tensor], line: int, count: int) -> None:
-        """Makes sums means: some lines of the next block."""
-        first = self._next + line
-        total = self._total[:count].zero_()
-        for y in self.plan.starts[0]:
-            row, end = max(y, first), min(y + self.plan.size[0], first + count)
-            if row < end:
-                total[row - first : end - first] += self._across[row - y : end - y]
-        for name, share in self.shares.items():
-            block[name][:, line : line + count].div_(total if share == 1 else total * share)
+    def _divide(self, block: dict[str, torch.Tensor], count: int) -> None:
+        """Makes sums means: the rows of the next block.
+
+        What they are divided by is computed once for all stretches that are covered alike, and stays in the
+        processor's cache; that of whole rows would not.
+        """
+        for rows in self._runs[0]:
+            for top in rows.starts:
+                first, end = max(top, self._next), min(top + rows.length, self._next + count)
+                if first < end:
+                    totals = [total[first - top : end - top] for total in self._totals_of(rows)]
+                    for values in block.values():
+                        self._divide_rows(values[:, first - self._next : end - self._next], totals)
+
+    def _divide_rows(self, values: torch.Tensor, totals: list[torch.Tensor]) -> None:
+        """totals: by run of columns."""
+        for run, total in zip(self._runs[1], totals, strict=True):
+            stretches = values[:, :, run.start : run.starts.stop].unflatten(2, (run.count, run.length))
+            stretches.div_(total[:, None])
+
+    def _totals_of(self, rows: Run) -> list[torch.Tensor]:
+        """By run of columns."""
+        if self._totals[0] != rows:
+            totals = self.memory.attempt(lambda: [covered(across, 0, rows) for across in self._across])
+            self._totals = rows, totals
+        return self._totals[1]
 
     def _zeros(self, *shape: int) -> torch.Tensor:
         return self.memory.attempt(lambda: torch.zeros(shape, device=self.memory.device))
+
+
+def covered(weights: torch.Tensor, axis: int, run: Run) -> torch.Tensor:
+    """How much windows of these weights count, along an axis, in a stretch of the run."""
+    total = weights.narrow(axis, 0, run.length).clone()
+    for start in run.others:
+        first, end = max(start, 0), min(start + weights.shape[axis], run.length)
+        total.narrow(axis, first, end - first).add_(weights.narrow(axis, first - start, end - first))
+    return total

@@ -11,7 +11,7 @@ from tessera.data.resampling import Band, resample
 from tessera.predict.reading import Reader, Region
 from tessera.predict.sights import Sight
 from tessera.predict.stitching import ROWS, Maps, Stitcher
-from tessera.predict.views import turned, turned_back
+from tessera.predict.views import View, turned, turned_back
 from tessera.predict.windows import Place, build_weights, plan_windows
 
 if TYPE_CHECKING:
@@ -75,7 +75,8 @@ class Sweep:
 
     def _seen(self, rows: tuple[int, int]) -> Iterator[Maps]:
         """Blocks of these rows of the region, in px of the windows."""
-        stitcher = Stitcher(self.plan, self.weights, rows, self.task.channels, self.sight.adds, self.memory)
+        shares = {name: len(views) for name, views in self.sight.added.items()}
+        stitcher = Stitcher(self.plan, self.weights, rows, self.task.channels, shares, self.memory)
         shown = self._shown()
         step = max(1, BATCH // len(self.picks))
         for start in range(0, len(shown), step):
@@ -98,10 +99,19 @@ class Sweep:
     def _add(self, places: list[Place], stitcher: Stitcher) -> None:
         """Predicts windows under every view and adds them."""
         windows = self._read(places)
-        for name, view in self.sight.views.items():
-            turns = [view.turn_of(place.row, place.column) for place in places]
-            for place, values in zip(places, self._predict(windows, turns), strict=True):
-                stitcher.add(self.sight.maps[name], place, values)
+        for name, views in self.sight.added.items():
+            for place, values in zip(places, self._summed(windows, places, views), strict=True):
+                stitcher.add(name, place, values)
+
+    def _summed(self, windows: torch.Tensor, places: list[Place], views: list[View]) -> torch.Tensor:
+        """Probabilities (B, C, h, w) of windows, the sum over views: weights are then applied once."""
+        first, *others = ([view.turn_of(place.row, place.column) for place in places] for view in views)
+        total = self._predict(windows, first)
+        for turns in others:
+            found = self._predict(windows, turns)
+            with torch.inference_mode():  # as the total was made; not around `_predict`, where sums may go to the host
+                total += found
+        return total
 
     def _read(self, places: list[Place]) -> torch.Tensor:
         """The windows (B, stacks, S·C, h, w) uint8, on the device."""

@@ -1,6 +1,7 @@
 """Overlapping windows over a plane, and how much each of their pixels counts."""
 
 from collections.abc import Callable, Iterator
+from itertools import groupby, pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -47,6 +48,34 @@ def plan_windows(height: int, width: int, window: int, overlap: float, multiple:
 def stride_of(length: int, overlap: float) -> int:
     """Px between the starts of two windows that overlap by the share `overlap`."""
     return max(1, round(length * (1 - overlap)))
+
+
+class Run(NamedTuple):
+    """Stretches of an axis, side by side, that windows cover in the same way."""
+
+    start: int  # px
+    length: int  # of one
+    count: int
+    others: tuple[int, ...]  # from a stretch's start, where a window starts: the starts of others that reach into it
+
+    @property
+    def starts(self) -> range:
+        """Of the stretches, up to the end of the last one."""
+        return range(self.start, self.start + self.count * self.length, self.length)
+
+
+def runs_of(starts: list[int], size: int) -> list[Run]:
+    """From each window's start to the next one's, and to the last one's end."""
+    stretches = [
+        (end - start, tuple(other - start for other in starts if start - size < other < end and other != start))
+        for start, end in pairwise([*starts, starts[-1] + size])
+    ]
+    runs, first = [], 0
+    for (length, others), alike in groupby(stretches):
+        count = len(list(alike))
+        runs.append(Run(starts[first], length, count, others))
+        first += count
+    return runs
 
 
 def gaussian(size: tuple[int, int], overlap: float) -> np.ndarray:

@@ -109,6 +109,18 @@ def test_memory_does_not_grow_with_the_height(
     assert open_blocks[4000] == open_blocks[1000]
 
 
+def test_sums_that_go_to_the_host_can_still_be_added_to(
+    pixel_store: Store, model: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is made in inference mode may not be changed outside of it."""
+    store, made = pixel_store({"a": np.zeros((1, 70, 70, 1), np.uint8)}), []
+    monkeypatch.setattr(stitching.Stitcher, "settle", lambda self: made.append(torch.zeros(1).is_inference()))
+    predict = Predict(window=32, overlap=0.25, views=["identity", "flip_h"], store="merged")
+    device = torch.device("cpu", 0)
+    maps_of(Predictor([Full(1)], model(), predict, Binary(["a"]), device, nullcontext, str), store)
+    assert made == [False]
+
+
 class Full(Level):
     """Out of memory, `times` in a row, once it has predicted `after` batches."""
 

@@ -85,7 +85,7 @@ def test_what_no_window_was_added_to_is_0() -> None:
     assert not any(maps["a"].any() for maps in stitcher.finished(64))
 
 
-@pytest.mark.parametrize("full_at", range(2, 7))
+@pytest.mark.parametrize("full_at", range(1, 9))
 def test_a_device_that_is_full_while_sums_are_made_leaves_none_of_them_behind(
     monkeypatch: pytest.MonkeyPatch, full_at: int
 ) -> None:

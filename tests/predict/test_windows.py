@@ -1,8 +1,10 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
 from tessera.params.predict import Predict
-from tessera.predict.windows import BESIDE, WEIGHTS, build_weights, plan_windows
+from tessera.predict.windows import BESIDE, WEIGHTS, build_weights, plan_windows, runs_of
 
 SIZES = [(1, 1), (5, 40), (32, 32), (33, 31), (64, 96), (100, 65), (129, 70)]
 
@@ -26,6 +28,21 @@ def test_windows_are_alike_inside_and_multiples(size: tuple[int, int], window: i
 @pytest.mark.parametrize("overlap", [0, 0.25, 0.5])
 def test_neighbours_overlap_at_least_by_the_share(overlap: float) -> None:
     assert max(np.diff(plan_windows(301, 64, 64, overlap, 32).starts[0])) <= 64 * (1 - overlap)
+
+
+@pytest.mark.parametrize("overlap", [0, 0.25, 0.5, 0.7])
+@pytest.mark.parametrize("side", [64, 65, 301, 20_000])
+def test_runs_are_the_axis_and_as_few_on_a_long_one(overlap: float, side: int) -> None:
+    starts = plan_windows(side, 64, 64, overlap, 32).starts[0]
+    runs = runs_of(starts, 64)
+    assert [start for run in runs for start in run.starts] == starts
+    assert runs[-1].starts.stop == side
+    assert all(run.starts.stop == after.start for run, after in pairwise(runs))
+    for run in runs:
+        for start in run.starts:
+            reaching = [other for other in starts if start - 64 < other < start + run.length and other != start]
+            assert [start + other for other in run.others] == reaching
+    assert len(runs) <= 3 + 2 * 64 / (64 - round(64 * overlap))
 
 
 def test_params_offer_exactly_the_weights_there_are() -> None:
