@@ -120,11 +120,21 @@ class _Ahead:
         return len(self.batches)
 
     def __iter__(self) -> Iterator[tuple]:
-        each = iter(self.batches)
+        parts, make = iter(self.batches.parts), self.batches.make
+
+        def next_one() -> tuple[tuple, tuple | None] | None:
+            part = next(parts, None)
+            try:
+                return None if part is None else (part, make(part))
+            except torch.OutOfMemoryError:  # of which the step has most: this batch is made behind it
+                return part, None
+
         with ThreadPoolExecutor(1, initializer=_use, initargs=(self.device,)) as thread:
-            coming = thread.submit(next, each, None)
-            while (batch := coming.result()) is not None:
-                coming = thread.submit(next, each, None)
+            coming = thread.submit(next_one)
+            while (found := coming.result()) is not None:
+                part, batch = found
+                batch = make(part) if batch is None else batch
+                coming = thread.submit(next_one)
                 yield batch
 
 

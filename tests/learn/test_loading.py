@@ -1,5 +1,6 @@
 import multiprocessing
 import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from tessera.data.stacks import Stack
 from tessera.learn.augmentations.build import build_augmentation
 from tessera.learn.dataset import Shape, Windows
 from tessera.learn.loading import Loader
+from tessera.learn.loop import Batch
 from tessera.params.model import Model
 from tessera.tasks import Binary
 
@@ -126,3 +128,19 @@ def private_bytes(process: int) -> int:
     """Memory that no other process has."""
     lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
     return sum(int(line.split()[1]) for line in lines if line.startswith("Private_Dirty")) * 1024
+
+
+def test_a_batch_for_which_there_is_no_memory_is_made_behind_the_step(
+    items: Windows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loader = Loader(items, items, Binary(["a"]), batch=2, workers=1, device=CPU)
+    expected = [batch.items.tolist() for batch in loader.epoch(0, ORDER, 0)]
+    make, main = loader._training, threading.get_ident()
+
+    def full(part: tuple) -> Batch:
+        if threading.get_ident() != main:
+            raise torch.OutOfMemoryError("no memory")
+        return make(part)
+
+    monkeypatch.setattr(loader, "_training", full)
+    assert [batch.items.tolist() for batch in loader.epoch(0, ORDER, 0)] == expected
