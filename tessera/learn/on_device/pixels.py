@@ -17,7 +17,7 @@ NOWHERE = -(2**60)  # the address of rows and columns whose labels are ignored: 
 
 
 class Found(NamedTuple):
-    """What pixel (b, n, i, j) of windows, and of their labels, is the sum of; see `Layout.addresses`."""
+    """What pixel (b, n, i, j) of windows, and of their labels, is the sum of; see `Flat.addresses`."""
 
     addresses: np.ndarray  # (B, N) int64: of pixels those of i, j and n, then likewise of labels
     lengths: list[int]  # of these six
@@ -33,7 +33,7 @@ class Layout:
         arrays = {name: store.arrays(name) for name in images}
         self.order = order
         self._pixels, self._labels = (
-            Rows({name: pair[which].shape for name, pair in arrays.items()}) for which in (0, 1)
+            Flat({name: pair[which].shape for name, pair in arrays.items()}) for which in (0, 1)
         )
 
     def find(self, items: Windows, places: Sequence[Place], turns: Sequence[Turn]) -> Found:
@@ -49,8 +49,8 @@ class Layout:
         return Found(np.concatenate(addresses, axis=1), [part.shape[1] for part in addresses])
 
 
-class Rows:
-    """Arrays (Z, H, W) or (Z, H, W, channels) by image, one after the other."""
+class Flat:
+    """Where arrays (Z, H, W) or (Z, H, W, channels) lie, by image, one after the other."""
 
     def __init__(self, shapes: dict[str, tuple[int, ...]]):
         sizes = [int(np.prod(shape)) for shape in shapes.values()]
