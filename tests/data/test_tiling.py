@@ -189,7 +189,9 @@ def test_what_a_killed_run_left_is_not_written_over(competition: Competition, tm
 
 def test_the_processes_end_with_a_killed_parent(tmp_path: Path) -> None:
     code = "from tessera.data.pool import ordered; import os, time\n"
-    code += "list(ordered(lambda shared, job: print(os.getpid(), flush=True) or time.sleep(99), None, range(2), 2))"
+    code += (
+        "list(ordered(lambda shared, job: os.write(1, b'%d\\n' % os.getpid()) and time.sleep(99), None, range(2), 2))"
+    )
     parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     workers = [int(parent.stdout.readline()) for _ in range(2)]
     parent.send_signal(signal.SIGKILL)
