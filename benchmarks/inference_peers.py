@@ -94,7 +94,7 @@ def crop_and_forward(store: PixelStore, network: nn.Module, overlap: float, forw
 def naive(store: PixelStore, network: nn.Module, overlap: float) -> np.ndarray:
     """What one writes by hand in numpy."""
     image, network = _image(store), Probabilities(network)
-    weights = build_weights("gaussian", (WINDOW, WINDOW), overlap).astype(float)
+    weights = np.outer(*build_weights("gaussian", (WINDOW, WINDOW), overlap))
     total, count = np.zeros((1, *image.shape[:2])), np.zeros(image.shape[:2])
     for places in _batches(image, overlap):
         windows = np.stack([image[y : y + WINDOW, x : x + WINDOW].transpose(2, 0, 1) for y, x in places])

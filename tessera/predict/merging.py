@@ -1,5 +1,6 @@
 """Several maps of probabilities become one."""
 
+import cv2
 import numpy as np
 
 EDGE = 0.5  # of 255: what a stored 0, or 255, may have been before it was rounded
@@ -24,9 +25,10 @@ def fuse_maps(maps: list[np.ndarray], shares: list[float]) -> np.ndarray:
     return first
 
 
-def quantise(values: np.ndarray) -> np.ndarray:
-    """0…255 float32 → uint8."""
-    return np.rint(values, out=np.empty(values.shape, np.uint8), casting="unsafe")  # in one pass
+def quantise(values: np.ndarray, levels: np.ndarray) -> None:
+    """Probabilities (C, h, w) float32 → `levels`, uint8 of the same shape: round(255·p)."""
+    for plane, rounded in zip(values, levels, strict=True):
+        cv2.convertScaleAbs(plane, rounded, alpha=255)  # in one pass
 
 
 def _logits(values: np.ndarray) -> np.ndarray:

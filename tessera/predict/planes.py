@@ -7,8 +7,8 @@ import h5py
 import numpy as np
 
 from tessera.data.pixels import AXES, PixelStore
+from tessera.predict.blocks import ROWS, Maps
 from tessera.predict.predictor import Predictor
-from tessera.predict.stitching import ROWS, Maps
 from tessera.predict.sweep import Crop
 
 BLOCK = 32  # slices that are summed in memory, and the side of a chunk on disk: each plane meets each chunk once

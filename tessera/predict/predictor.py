@@ -10,11 +10,11 @@ from torch import nn
 
 from tessera.data.pixels import AXES, PixelStore
 from tessera.data.stacks import Stack
+from tessera.predict.blocks import ROWS, Maps, in_blocks, side_by_side
 from tessera.predict.memory import Memory
-from tessera.predict.merging import fuse_maps, merge_maps, quantise
+from tessera.predict.merging import fuse_maps, merge_maps
 from tessera.predict.networks import Networks
 from tessera.predict.sights import MERGED, Sight, sights_of
-from tessera.predict.stitching import ROWS, Maps
 from tessera.predict.sweep import Crop, Slice, Sweep
 from tessera.tasks import Binary
 
@@ -67,20 +67,19 @@ class Predictor:
         place = Slice(store, image_id, stacks, store.valid(image_id, z), crop)
         longer = max(side for axis, side in zip(AXES[store.plane], (depth.slices, *plane), strict=True) if axis)
         sights = sights_of(self.predict, self.model.zoom, longer)
-        sweeps = [Sweep(sight, place, self).blocks() for sight in sights]
-        for blocks in zip(*sweeps, strict=True):
-            yield {name: quantise(values) for name, values in self._merged(sights, blocks).items()}
+        sweeps = [Sweep(sight, place, self).pieces() for sight in sights]
+        yield from in_blocks((self._merged(sights, pieces) for pieces in side_by_side(sweeps)), crop[2])
 
-    def _merged(self, sights: list[Sight], blocks: tuple[Maps, ...]) -> Maps:
+    def _merged(self, sights: list[Sight], pieces: list[Maps]) -> Maps:
         """The stored views from what each sight says of the same rows."""
         found: dict[str, list[tuple[np.ndarray, float]]] = {}
-        for sight, block in zip(sights, blocks, strict=True):
+        for sight, piece in zip(sights, pieces, strict=True):
             for name, share in sight.shares.items():
-                found.setdefault(name, []).append((block[name], share))
+                found.setdefault(name, []).append((piece[name], share))
         maps = {name: fuse_maps(*zip(*pairs, strict=True)) for name, pairs in found.items()}
         if self.predict.store != MERGED or MERGED in maps:
             return maps
-        return {MERGED: merge_maps(list(maps.values()), self.predict.merge)}
+        return {MERGED: merge_maps([255 * values for values in maps.values()], self.predict.merge) / 255}
 
     def _empty(self, rows: int, columns: int) -> Iterator[Maps]:
         for row in range(0, rows, ROWS):

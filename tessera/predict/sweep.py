@@ -8,9 +8,10 @@ import torch
 
 from tessera.data.pixels import PixelStore
 from tessera.data.resampling import Band, resample
+from tessera.predict.blocks import Maps, height_of
 from tessera.predict.reading import Reader, Region
 from tessera.predict.sights import Sight
-from tessera.predict.stitching import ROWS, Maps, Stitcher
+from tessera.predict.stitching import Stitcher
 from tessera.predict.views import View, turned, turned_back
 from tessera.predict.windows import Place, build_weights, plan_windows
 
@@ -54,8 +55,11 @@ class Sweep:
         self.reader = Reader(place.store, self.region, slices)
         self.picks = [[slices.index(number) for number in stack] for stack in place.stacks]
 
-    def blocks(self) -> Iterator[Maps]:
-        """By blocks of `ROWS` rows of the crop: map → (C, rows, W) in 0…255, float32. Used again for the next block."""
+    def pieces(self) -> Iterator[Maps]:
+        """The rows of the crop from top to bottom, in pieces: map → probabilities (C, rows, W) float32.
+
+        A piece's memory is used again for the next one.
+        """
         left, right = self.columns
         if not self.region.zoomed:
             for maps in self._seen(self.rows):
@@ -63,27 +67,34 @@ class Sweep:
             return
         names, classes = list(self.sight.shares), self.task.channels
         bands = resample(self._seen_bands(names), self.region.seen, (self.region.height, self.region.width))
-        for rows in in_blocks(bands, *self.rows):
-            planes = rows[:, left:right].transpose(2, 0, 1)
-            yield {name: planes[k * classes : (k + 1) * classes] for k, name in enumerate(names)}
+        for y, rows in bands:
+            first, last = (max(row - y, 0) for row in self.rows)
+            planes = rows[first:last, left:right].transpose(2, 0, 1)
+            if planes.shape[1]:
+                yield {name: planes[k * classes : (k + 1) * classes] for k, name in enumerate(names)}
 
     def _seen_bands(self, names: list[str]) -> Iterator[Band]:
         """The maps beside each other, in px of the windows."""
-        height, width = self.region.seen
-        for number, maps in enumerate(self._seen((0, height))):
-            yield number * ROWS, np.concatenate([maps[name][:, :, :width] for name in names]).transpose(1, 2, 0)
+        (height, width), y = self.region.seen, 0
+        for maps in self._seen((0, height)):
+            yield y, np.concatenate([maps[name][:, :, :width] for name in names]).transpose(1, 2, 0)
+            y += height_of(maps)
 
     def _seen(self, rows: tuple[int, int]) -> Iterator[Maps]:
-        """Blocks of these rows of the region, in px of the windows."""
-        shares = {name: len(views) for name, views in self.sight.added.items()}
-        stitcher = Stitcher(self.plan, self.weights, rows, self.task.channels, shares, self.memory)
+        """Pieces of these rows of the region, in px of the windows."""
+        stitchers = {
+            name: Stitcher(self.plan, self.weights, rows, self.task.channels, self.memory) for name in self.sight.added
+        }
         shown = self._shown()
         step = max(1, BATCH // len(self.picks))
         for start in range(0, len(shown), step):
-            self._add(shown[start : start + step], stitcher)
-            if start + step < len(shown):
-                yield from stitcher.finished(shown[start + step].y)
-        yield from stitcher.finished(rows[1])
+            self._add(shown[start : start + step], stitchers)
+            for maps in _finished(stitchers):
+                self.place.store.forget()  # a row of windows reads the same pages, however few windows a batch has
+                yield maps
+        for stitcher in stitchers.values():
+            stitcher.finish()
+        yield from _finished(stitchers)
 
     def _shown(self) -> list[Place]:
         """The windows that show something of the valid area: looked at by rows of windows, its pages do not add up."""
@@ -96,27 +107,26 @@ class Sweep:
             shown += places
         return shown
 
-    def _add(self, places: list[Place], stitcher: Stitcher) -> None:
+    def _add(self, places: list[Place], stitchers: dict[str, Stitcher]) -> None:
         """Predicts windows under every view and adds them."""
         windows = self._read(places)
         for name, views in self.sight.added.items():
-            for place, values in zip(places, self._summed(windows, places, views), strict=True):
-                stitcher.add(name, place, values)
+            for place, values in zip(places, self._mean(windows, places, views), strict=True):
+                stitchers[name].add(place, values)
 
-    def _summed(self, windows: torch.Tensor, places: list[Place], views: list[View]) -> torch.Tensor:
-        """Probabilities (B, C, h, w) of windows, the sum over views: weights are then applied once."""
+    def _mean(self, windows: torch.Tensor, places: list[Place], views: list[View]) -> torch.Tensor:
+        """Probabilities (B, C, h, w) of windows, the mean over views: weights are then applied once."""
         first, *others = ([view.turn_of(place.row, place.column) for place in places] for view in views)
-        total = self._predict(windows, first)
-        for turns in others:
+        mean = self._predict(windows, first)
+        for number, turns in enumerate(others, 2):
             found = self._predict(windows, turns)
-            with torch.inference_mode():  # as the total was made; not around `_predict`, where sums may go to the host
-                total += found
-        return total
+            with torch.inference_mode():  # as the mean was made; not around `_predict`, where sums may go to the host
+                mean.lerp_(found, 1 / number)
+        return mean
 
     def _read(self, places: list[Place]) -> torch.Tensor:
         """The windows (B, stacks, S·C, h, w) uint8, on the device."""
         pixels = np.stack([self.reader.window(place.y, place.x, *self.plan.size) for place in places])
-        self.place.store.forget()
         windows = self.memory.attempt(lambda: torch.from_numpy(pixels).to(self.networks.device)).permute(0, 3, 1, 2)
         if self.picks == [list(range(len(self.reader.slices)))]:
             return windows[:, None]
@@ -146,15 +156,7 @@ class Sweep:
         return values if order == sorted(order) else values[:, order]
 
 
-def in_blocks(bands: Iterator[Band], first: int, last: int) -> Iterator[np.ndarray]:
-    """The rows first…last of bands (h, W, C), by blocks of `ROWS` rows."""
-    held, count = [], 0
-    for y, rows in bands:
-        held.append(rows[max(first - y, 0) : max(last - y, 0)])
-        count += len(held[-1])
-        while count >= ROWS:
-            joined = np.concatenate(held)
-            yield joined[:ROWS]
-            held, count = [joined[ROWS:]], count - ROWS
-    if count:
-        yield np.concatenate(held)
+def _finished(stitchers: dict[str, Stitcher]) -> Iterator[Maps]:
+    """What all of them have finished: the same rows of each, as all were given the same windows."""
+    for pieces in zip(*(stitcher.finished() for stitcher in stitchers.values()), strict=True):
+        yield dict(zip(stitchers, pieces, strict=True))

@@ -1,7 +1,6 @@
 """Overlapping windows over a plane, and how much each of their pixels counts."""
 
 from collections.abc import Callable, Iterator
-from itertools import groupby, pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -50,62 +49,36 @@ def stride_of(length: int, overlap: float) -> int:
     return max(1, round(length * (1 - overlap)))
 
 
-class Run(NamedTuple):
-    """Stretches of an axis, side by side, that windows cover in the same way."""
-
-    start: int  # px
-    length: int  # of one
-    count: int
-    others: tuple[int, ...]  # from a stretch's start, where a window starts: the starts of others that reach into it
-
-    @property
-    def starts(self) -> range:
-        """Of the stretches, up to the end of the last one."""
-        return range(self.start, self.start + self.count * self.length, self.length)
+def gaussian(length: int, overlap: float) -> np.ndarray:
+    """1 in the middle, σ an eighth of the side. Source: Isensee et al. 2021, nnU-Net."""
+    return np.exp(-0.5 * ((np.arange(length) - (length - 1) / 2) / (length / 8)) ** 2)
 
 
-def runs_of(starts: list[int], size: int) -> list[Run]:
-    """From each window's start to the next one's, and to the last one's end."""
-    stretches = [
-        (end - start, tuple(other - start for other in starts if start - size < other < end and other != start))
-        for start, end in pairwise([*starts, starts[-1] + size])
-    ]
-    runs, first = [], 0
-    for (length, others), alike in groupby(stretches):
-        count = len(list(alike))
-        runs.append(Run(starts[first], length, count, others))
-        first += count
-    return runs
+def pyramid(length: int, overlap: float) -> np.ndarray:
+    """Falls in straight lines from the middle to both sides."""
+    return 1 - np.abs(np.arange(length) - (length - 1) / 2) / ((length + 1) / 2)
 
 
-def gaussian(size: tuple[int, int], overlap: float) -> np.ndarray:
-    """1 at the centre, σ an eighth of the side. Source: Isensee et al. 2021, nnU-Net."""
-    sides = [np.exp(-0.5 * ((np.arange(length) - (length - 1) / 2) / (length / 8)) ** 2) for length in size]
-    weights = np.outer(*sides)
-    return np.maximum(weights / weights.max(), 1e-3)
-
-
-def pyramid(size: tuple[int, int], overlap: float) -> np.ndarray:
-    """Falls in straight lines from the centre to the nearest side."""
-    sides = [1 - np.abs(np.arange(length) - (length - 1) / 2) / ((length + 1) / 2) for length in size]
-    return np.minimum.outer(*sides)
-
-
-def centre(size: tuple[int, int], overlap: float) -> np.ndarray:
+def centre(length: int, overlap: float) -> np.ndarray:
     """1 in the middle that neighbours leave to a window, next to nothing beside it."""
-    sides = []
-    for length in size:
-        stride = stride_of(length, overlap)
-        first = (length - stride) // 2
-        sides.append(np.where((np.arange(length) >= first) & (np.arange(length) < first + stride), 1, BESIDE))
-    return np.outer(*sides)
+    stride = stride_of(length, overlap)
+    first = (length - stride) // 2
+    return np.where((np.arange(length) >= first) & (np.arange(length) < first + stride), 1, BESIDE)
 
 
-WEIGHTS: dict[str, Callable[[tuple[int, int], float], np.ndarray]] = {
-    "gaussian": gaussian, "pyramid": pyramid, "centre": centre,
-}  # fmt: skip
+WEIGHTS: dict[str, Callable[[int, float], np.ndarray]] = {"gaussian": gaussian, "pyramid": pyramid, "centre": centre}
 
 
-def build_weights(name: str, size: tuple[int, int], overlap: float) -> np.ndarray:
-    """Weights (h, w) float32 in (0, 1] of a window's pixels."""
-    return WEIGHTS[name](size, overlap).astype(np.float32)
+def build_weights(name: str, size: tuple[int, int], overlap: float) -> tuple[np.ndarray, np.ndarray]:
+    """Weights (h,) and (w,) in (0, 1] of a window's rows and columns. A px of it weighs the product of both."""
+    return tuple(WEIGHTS[name](length, overlap) for length in size)
+
+
+def running_shares(weights: np.ndarray, starts: list[int]) -> list[np.ndarray]:
+    """By window along an axis, the shares (length,) float32 of its px in the weight so far: 1 where none came before."""
+    total, shares = np.zeros(starts[-1] + len(weights)), []
+    for start in starts:
+        covered = total[start : start + len(weights)]
+        covered += weights
+        shares.append((weights / covered).astype(np.float32))
+    return shares

@@ -19,7 +19,7 @@ from tessera.tasks import Binary
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda:0")
-HEIGHT, WIDTH = 600, 1200
+HEIGHT, WIDTH = 600, 2400  # a band of sums takes more than a MiB
 VIEWS = ["identity", "flip_h", "rot90", "identity@0.8"]
 
 

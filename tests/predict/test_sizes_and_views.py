@@ -10,7 +10,7 @@ from torch import nn
 from predictions import Level, maps_of, predictor_of
 from tessera.data.pixels import PixelStore
 from tessera.params.model import Model
-from tessera.predict import stitching, sweep
+from tessera.predict import blocks
 from tessera.predict.merging import merge_maps
 from tessera.predict.views import TURNS
 from tessera.tasks import build_task
@@ -151,13 +151,12 @@ def test_blocks_are_the_whole(pixel_store: Store, model: Build, monkeypatch: pyt
     crops = [None, (20, 5, 77, 60)]
     whole = [maps_of(predictor, store, crop=crop) for crop in crops]
     for rows in (7, 64):
-        monkeypatch.setattr(stitching, "ROWS", rows)
-        monkeypatch.setattr(sweep, "ROWS", rows)
+        monkeypatch.setattr(blocks, "ROWS", rows)
         for crop, expected in zip(crops, whole, strict=True):
-            blocks = list(predictor.blocks(store, "a", 0, crop))
-            assert {block["identity"].shape[1] for block in blocks[:-1]} == {rows}
+            parts = list(predictor.blocks(store, "a", 0, crop))
+            assert {part["identity"].shape[1] for part in parts[:-1]} == {rows}
             for view, values in expected.items():
-                found = np.concatenate([block[view] for block in blocks], 1)
+                found = np.concatenate([part[view] for part in parts], 1)
                 assert np.abs(found - values).max() <= 1
 
 

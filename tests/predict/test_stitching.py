@@ -1,11 +1,9 @@
-from collections.abc import Iterator
-
 import numpy as np
 import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from tessera.predict import stitching
+from tessera.errors import InputError
 from tessera.predict.memory import Memory
 from tessera.predict.stitching import Stitcher
 from tessera.predict.windows import WEIGHTS, Plan, build_weights, plan_windows
@@ -14,32 +12,22 @@ SIZES = [(1, 1), (5, 40), (32, 32), (33, 31), (64, 96), (100, 65), (129, 70)]
 CPU = torch.device("cpu")
 
 
-@pytest.fixture(autouse=True)
-def low_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Blocks that many windows cross."""
-    monkeypatch.setattr(stitching, "ROWS", 20)
-
-
-def _stitch(image: np.ndarray, plan: Plan, weights: np.ndarray, rows: tuple[int, int] | None = None) -> np.ndarray:
-    """Cuts the windows of an image, which may be smaller than the plan, adds and merges them."""
+def _stitch(
+    image: np.ndarray, plan: Plan, weights: tuple, rows: tuple[int, int] | None = None, batch: int = 1
+) -> np.ndarray:
+    """Cuts the windows of an image, which may be smaller than the plan, and adds them, `batch` between two looks."""
     lack = [padded - side for padded, side in zip(plan.padded, image.shape[1:], strict=True)]
     padded = torch.from_numpy(np.pad(image, ((0, 0), (0, lack[0]), (0, lack[1])), mode="symmetric"))
-    stitcher = Stitcher(plan, weights, rows or (0, image.shape[1]), len(image), {"a": 2}, Memory(CPU))
-    blocks = [block.copy() for block in _blocks(stitcher, plan, padded)]
-    assert {block.shape[1] for block in blocks[:-1]} <= {20}
-    return np.concatenate(blocks, 1)[:, :, : image.shape[2]] / 255
-
-
-def _blocks(stitcher: Stitcher, plan: Plan, padded: torch.Tensor) -> Iterator[np.ndarray]:
-    ends = [*plan.starts[0][1:], plan.padded[0]]
-    for places, end in zip(plan.rows, ends, strict=True):
-        for place in places:
-            window = padded[:, place.y : place.y + plan.size[0], place.x : place.x + plan.size[1]]
-            for factor in (0.5, 1.5):
-                stitcher.add("a", place, window * factor)
-        open_rows = end - 20 - places[0].y + plan.size[0]
-        yield from (maps["a"] for maps in stitcher.finished(end))
-        assert len(stitcher._open) <= open_rows // 20 + 3
+    stitcher, pieces = Stitcher(plan, weights, rows or (0, image.shape[1]), len(image), Memory(CPU)), []
+    for number, place in enumerate(place for places in plan.rows for place in places):
+        window = padded[:, place.y : place.y + plan.size[0], place.x : place.x + plan.size[1]]
+        stitcher.add(place, window)
+        if number % batch == 0:
+            pieces += [piece.copy() for piece in stitcher.finished()]
+            assert len(stitcher._bands) + len(stitcher._spare) <= 3 + batch // len(plan.starts[1])
+    stitcher.finish()
+    pieces += [piece.copy() for piece in stitcher.finished()]
+    return np.concatenate(pieces, 1)[:, :, : image.shape[2]]
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -51,6 +39,14 @@ def test_stitching_the_tiles_gives_the_image(size: tuple[int, int], window: int,
     image = np.random.default_rng(0).random((2, *size), np.float32)
     plan = plan_windows(*size, window, overlap, 32)
     np.testing.assert_allclose(_stitch(image, plan, build_weights(name, plan.size, overlap)), image, atol=2e-6)
+
+
+@pytest.mark.parametrize("batch", [2, 7, 50])
+def test_it_does_not_matter_when_one_looks(batch: int) -> None:
+    image = np.random.default_rng(0).random((1, 129, 70), np.float32)
+    plan = plan_windows(129, 70, 32, 0.6, 32)
+    found = _stitch(image, plan, build_weights("gaussian", plan.size, 0.6), batch=batch)
+    np.testing.assert_allclose(found, image, atol=2e-6)
 
 
 @pytest.mark.parametrize("rows", [(0, 129), (7, 129), (50, 71), (128, 129)])
@@ -66,26 +62,54 @@ def test_it_is_the_weighted_mean(name: str) -> None:
     """Windows that disagree, beside the formula over the whole plane."""
     plan, overlap = plan_windows(90, 70, 32, 0.6, 32), 0.6
     weights, rng = build_weights(name, plan.size, overlap), np.random.default_rng(0)
-    stitcher = Stitcher(plan, weights, (0, 90), 1, {"a": 1}, Memory(CPU))
+    stitcher = Stitcher(plan, weights, (0, 90), 1, Memory(CPU))
     total, count = np.zeros((2, 90, 70))
     for places in plan.rows:
         for place in places:
             window = rng.random((32, 32)).astype(np.float32)
-            stitcher.add("a", place, torch.from_numpy(window)[None])
+            stitcher.add(place, torch.from_numpy(window)[None])
             at = np.s_[place.y : place.y + 32, place.x : place.x + 32]
-            total[at] += window * weights
-            count[at] += weights
-    found = np.concatenate([maps["a"].copy() for maps in stitcher.finished(90)], 1)
-    np.testing.assert_allclose(found[0], 255 * total / count, rtol=1e-4)
+            total[at] += window * np.outer(*weights)
+            count[at] += np.outer(*weights)
+    stitcher.finish()
+    found = np.concatenate(list(stitcher.finished()), 1)
+    np.testing.assert_allclose(found[0], total / count, rtol=1e-4)
 
 
-def test_what_no_window_was_added_to_is_0() -> None:
-    plan = plan_windows(64, 64, 32, 0.25, 32)
-    stitcher = Stitcher(plan, build_weights("gaussian", plan.size, 0.25), (0, 64), 1, {"a": 1}, Memory(CPU))
-    assert not any(maps["a"].any() for maps in stitcher.finished(64))
+@pytest.mark.parametrize("left_out", ["all", "first", "last", "odd", "rows"])
+def test_what_no_window_was_added_to_is_0(left_out: str) -> None:
+    """Bands are used again: nothing of earlier rows shows through."""
+    plan = plan_windows(320, 160, 32, 0, 32)
+    stitcher = Stitcher(plan, build_weights("gaussian", plan.size, 0), (0, 320), 1, Memory(CPU))
+    skipped = {
+        "all": lambda place: True, "first": lambda place: place.column == 0, "last": lambda place: place.column == 4,
+        "odd": lambda place: (place.row + place.column) % 2, "rows": lambda place: place.row in (0, 3, 4, 9),
+    }[left_out]  # fmt: skip
+    expected, pieces = np.zeros((320, 160), np.float32), []
+    for place in (place for places in plan.rows for place in places if not skipped(place)):
+        expected[place.y : place.y + 32, place.x : place.x + 32] = 1
+        stitcher.add(place, torch.ones(1, 32, 32))
+        pieces += [piece.copy() for piece in stitcher.finished()]
+    stitcher.finish()
+    np.testing.assert_array_equal(np.concatenate([*pieces, *stitcher.finished()], 1)[0], expected)
 
 
-@pytest.mark.parametrize("full_at", range(1, 9))
+@pytest.mark.parametrize("place", [0, 7, 24])
+def test_what_is_not_a_number_is_said(place: int) -> None:
+    """However many windows came after it."""
+    plan = plan_windows(96, 96, 32, 0.5, 32)
+    stitcher = Stitcher(plan, build_weights("gaussian", plan.size, 0.5), (0, 96), 1, Memory(CPU))
+    for number, where in enumerate(place for places in plan.rows for place in places):
+        window = torch.full((1, 32, 32), 0.5)
+        if number == place:
+            window[0, 3, 5] = np.nan
+        stitcher.add(where, window)
+        list(stitcher.finished())
+    with pytest.raises(InputError, match="says NaN"):
+        stitcher.finish()
+
+
+@pytest.mark.parametrize("full_at", range(1, 5))
 def test_a_device_that_is_full_while_sums_are_made_leaves_none_of_them_behind(
     monkeypatch: pytest.MonkeyPatch, full_at: int
 ) -> None:
@@ -101,10 +125,10 @@ def test_a_device_that_is_full_while_sums_are_made_leaves_none_of_them_behind(
     with FakeTensorMode(allow_non_fake_inputs=True):
         windows = zeros((1, 32, 32), device="cuda")
         monkeypatch.setattr(torch, "zeros", allocated)
-        weights = build_weights("gaussian", plan.size, 0.25)
-        stitcher = Stitcher(plan, weights, (0, 64), 1, {"a": 1, "b": 1}, Memory(torch.device("cuda"), said.append))
+        weights, memory = build_weights("gaussian", plan.size, 0.25), Memory(torch.device("cuda"), said.append)
+        stitchers = [Stitcher(plan, weights, (0, 64), 1, memory) for _ in range(2)]
         for place in (place for places in plan.rows for place in places):
-            for name in "ab":
-                stitcher.add(name, place, windows)
-        assert {sums.device.type for block in stitcher._open.values() for sums in block.values()} == {"cpu"}
+            for stitcher in stitchers:
+                stitcher.add(place, windows)
+        assert {band.device.type for stitcher in stitchers for band in stitcher._bands} == {"cpu"}
     assert len(said) == 1
