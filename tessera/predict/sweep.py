@@ -89,9 +89,7 @@ class Sweep:
         step = max(1, BATCH // len(self.picks))
         for start in range(0, len(shown), step):
             self._add(shown[start : start + step], stitchers)
-            for maps in _finished(stitchers):
-                self.place.store.forget()  # a row of windows reads the same pages, however few windows a batch has
-                yield maps
+            yield from _finished(stitchers)
         for stitcher in stitchers.values():
             stitcher.finish()
         yield from _finished(stitchers)
@@ -127,6 +125,7 @@ class Sweep:
     def _read(self, places: list[Place]) -> torch.Tensor:
         """The windows (B, stacks, S·C, h, w) uint8, on the device."""
         pixels = np.stack([self.reader.window(place.y, place.x, *self.plan.size) for place in places])
+        self.place.store.forget()
         windows = self.memory.attempt(lambda: torch.from_numpy(pixels).to(self.networks.device)).permute(0, 3, 1, 2)
         if self.picks == [list(range(len(self.reader.slices)))]:
             return windows[:, None]
