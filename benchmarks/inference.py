@@ -3,7 +3,8 @@
 uv run --group bench python -m benchmarks.inference [--quick]
 
 A tiny network, windows of 512 px, one thread; the image lies channels last in a file. Times are CPU seconds (user +
-system) of interleaved rounds; overhead is what a round takes beyond cropping the same windows and the forward passes.
+system), medians of interleaved rounds. Overhead is what a way takes outside of its network, beyond what cropping the same
+windows takes there: a network's own seconds differ from round to round by more than what is compared.
 Freed memory stays with the process (glibc's thresholds are fixed): by default it goes back to the system or not by small
 chances, which moved tenths of seconds of page faults from one way to another between two runs.
 Memory is measured in processes of their own. --quick: small images, one round, nothing written to results/.
@@ -32,6 +33,7 @@ from tessera.data.pixels import PixelStore
 COMMAND = "uv run --group bench python -m benchmarks.inference"
 MODULES = {"MONAI": "monai", "pytorch-toolbelt": "pytorch_toolbelt", "ttach": "ttach"}
 FLIPS = ("identity", "flip_h")
+TWICE = ("crop + 2 forwards", "ours, flip TTA", "ttach")
 KEEPING = {
     "MALLOC_MMAP_THRESHOLD_": str(2**25),
     "MALLOC_TRIM_THRESHOLD_": str(2**30),
@@ -77,30 +79,36 @@ def compare_times(store: PixelStore, overlap: float, rounds: int) -> tuple[tuple
     }
     ways = {name: way for name, way in ways.items() if name not in MODULES or _installed(name)}
     _check(ways)
-    cpu: dict[str, list[float]] = {name: [] for name in ways}
+    around: dict[str, list[float]] = {name: [] for name in ways}
+    inside: dict[str, list[float]] = {name: [] for name in ways}
     for number in range(rounds):
         for name, way in list(ways.items())[:: -1 if number % 2 else 1]:
-            start = time.process_time()
+            network.seconds, start = 0.0, time.process_time()
             way()
-            cpu[name].append(time.process_time() - start)
-    over = {name: median(np.subtract(found, cpu["crop + forward"])) for name, found in cpu.items()}
+            inside[name].append(network.seconds)
+            around[name].append(time.process_time() - start - network.seconds)
+    forward = median(inside["crop + forward"])
+    over = {name: median(np.subtract(found, around["crop + forward"])) for name, found in around.items()}
+    total = {name: median(found) + forward * (2 if name in TWICE else 1) for name, found in around.items()}
     where = f"{store.shape('image')[1]}², overlap {overlap}"
-    rows = []
-    for peer, goal in (("MONAI", 0.5), ("naive numpy", 0.2)):
-        if peer in ways:
-            rows.append(_beside(f"{where}: overhead, CPU s", over["ours"], over[peer], peer, goal))
-    for what, own, peer, goal in (
-        ("total", "ours", "pytorch-toolbelt", 1.05),
-        ("flip TTA", "ours, flip TTA", "crop + 2 forwards", 1.2),
-        ("flip TTA", "ours, flip TTA", "ttach", 1),
-    ):
-        if peer in ways:
-            ratio = median(np.divide(cpu[own], cpu[peer]))  # of each round: the machine's speed changes with time
-            seconds = median(cpu[own]), median(cpu[peer])
-            rows.append(_beside(f"{where}: {what}, CPU s", *seconds, peer, goal, ratio))
-    twice = ("crop + 2 forwards", "ours, flip TTA", "ttach")
-    body = [[name, f"{median(cpu[name]):.3f}", "" if name in twice else f"{over[name]:.3f}"] for name in ways]
-    return ([where, "CPU s", "overhead, CPU s"], body), rows
+    claims = (
+        ("overhead", over, "ours", "MONAI", 0.5),
+        ("overhead", over, "ours", "naive numpy", 0.2),
+        ("total", total, "ours", "pytorch-toolbelt", 1.05),
+        ("total", total, "ours, flip TTA", "crop + 2 forwards", 1.2),
+        ("total", total, "ours, flip TTA", "ttach", 1),
+    )
+    rows = [
+        _beside(f"{where}: {own}, {what}, CPU s", found[own], found[peer], peer, goal)
+        for what, found, own, peer, goal in claims
+        if peer in ways
+    ]
+    body = [
+        [name, f"{median(inside[name]):.3f}", f"{median(around[name]):.3f}", f"{total[name]:.3f}", f"{over[name]:.3f}"]
+        for name in ways
+    ]
+    header = [where, "in the network, CPU s", "around it", "total, each with the same network's seconds", "overhead"]
+    return (header, body), rows
 
 
 def compare_memory(folder: Path, image: Path, side: int, width: int, tall: int) -> tuple[tuple, list[dict]]:
@@ -166,8 +174,8 @@ def _check(ways: dict[str, Callable[[], object]]) -> None:
             assert far <= 1, f"{name} differs by {far} levels"
 
 
-def _beside(what: str, ours: float, peer: float, name: str, goal: float, ratio: float | None = None) -> dict:
-    ratio = ratio or ours / max(peer, 1e-3)  # small images take no extra memory
+def _beside(what: str, ours: float, peer: float, name: str, goal: float) -> dict:
+    ratio = ours / max(peer, 1e-3)  # small images take no extra memory
     return {
         "what": f"{what}, beside {name}", "ours": round(ours, 3), "peer": round(peer, 3), "peer_name": name,
         "ratio": round(ratio, 3), "goal": f"≤ {goal} × {name}", "met": bool(ratio <= goal),

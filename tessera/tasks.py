@@ -37,8 +37,8 @@ class Binary:
         return (planes == 1) + soft * (planes / np.float32(CERTAIN)), planes != IGNORE
 
     def probabilities(self, logits: "torch.Tensor") -> "torch.Tensor":
-        """Logits (B, C, H, W) → probabilities in [0, 1], float32."""
-        return logits.float().sigmoid()
+        """Logits (B, C, H, W) → probabilities in [0, 1], float32; in the logits' memory, where they are that already."""
+        return logits.float().contiguous().sigmoid_()
 
     def permutation(self, view: str) -> list[int]:
         """The channel order after undoing `view`: in a mirror image, left and right of `flip_pairs` change places."""

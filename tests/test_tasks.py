@@ -34,9 +34,11 @@ def test_classes_that_overlap_stand_last_in_labels_and_first_in_targets(leading:
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_probabilities_are_float32_in_0_to_1(dtype: torch.dtype) -> None:
     logits = torch.tensor([-200.0, -1.0, 0.0, 200.0], dtype=dtype).view(1, 1, 2, 2)
-    found = build_task("binary", ["vessel"]).probabilities(logits)
+    found = build_task("binary", ["vessel"]).probabilities(logits.clone())
     assert found.dtype == torch.float32
     np.testing.assert_allclose(found.ravel(), [0, 1 / (1 + np.e), 0.5, 1], atol=1e-6)
+    expanded = build_task("binary", ["vessel"]).probabilities(logits[..., :1].expand(1, 1, 2, 2))
+    np.testing.assert_array_equal(expanded, found[..., :1].expand(1, 1, 2, 2))
 
 
 @pytest.mark.parametrize("view", TURNS)
