@@ -60,7 +60,8 @@ def main() -> None:
         path.write_text(json.dumps(recipe, indent=1, ensure_ascii=False) + "\n")
     for line in [*notes, *remarks, *say(said["tried"], tune.keep_gain)]:
         print(line)
-    print(f"optimistic {ensemble['optimistic']:.4f}, cross-fitted {ensemble['reason'] or ensemble['crossfitted']}")
+    crossfitted = ensemble["reason"] or f"{ensemble['crossfitted']:.4f}"
+    print(f"optimistic {ensemble['optimistic']:.4f}, cross-fitted {crossfitted}")
 
 
 if __name__ == "__main__":
