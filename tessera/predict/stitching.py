@@ -28,11 +28,8 @@ class Stitcher:
         """weights: (h,) and (w,) of a window. rows: those that are wanted, half-open."""
         self.plan, self.rows, self.memory = plan, rows, memory
         self._shape = channels, plan.size[0], plan.padded[1]
-        down, across = map(running_shares, weights, plan.starts)
-        self._down, self._across = (
-            [torch.from_numpy(shares)[:, None] for shares in down],
-            [*map(torch.from_numpy, across)],
-        )
+        self._down = [torch.from_numpy(shares)[:, None] for shares in running_shares(weights[0], plan.starts[0])]
+        self._across = [torch.from_numpy(shares) for shares in running_shares(weights[1], plan.starts[1])]
         self._nothing = [torch.tensor(0.0)]  # a window that is left out
         self._bands: list[torch.Tensor] = []  # of consecutive rows of windows; the last one is being filled
         self._first = self._row = 0  # the rows of windows that these are
