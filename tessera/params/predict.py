@@ -44,9 +44,7 @@ class Size(Section):
 class Predict(Section):
     window: Window  # working px
     overlap: float = Field(ge=0, le=0.75)  # share of the window
-    weights: Literal["gaussian", "pyramid", "centre"] = later(
-        "gaussian"
-    )  # of a window's px; centre: what is not overlap
+    weights: Literal["gaussian", "pyramid", "centre"] = later("gaussian")  # of a window's rows and columns
     sizes: list[Size] = later([])  # empty: the working scale alone
     views: Annotated[list[Annotated[str, BeforeValidator(_view)]], Field(min_length=1), AfterValidator(unique)]
     merge: Literal["probabilities", "logits"] = later("probabilities")  # the mean of networks, and of views
