@@ -39,3 +39,11 @@ def test_ways_that_end_at_different_rows_show_the_same_ones_side_by_side() -> No
         np.testing.assert_array_equal(two["b"], WHOLE[::-1, row : row + count])
         row += count
     assert row == HEIGHT
+
+
+def test_rows_that_lack_are_an_error_and_not_a_shorter_map() -> None:
+    short = ({"a": WHOLE[:, :20]} for _ in range(1))
+    with pytest.raises(ValueError, match="fewer rows"):
+        list(side_by_side([_pieces(4), short]))
+    with pytest.raises(ValueError, match="20 rows of 23"):
+        list(in_blocks(iter([{"a": WHOLE[:, :20]}]), HEIGHT))

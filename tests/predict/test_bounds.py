@@ -11,6 +11,7 @@ import torch
 
 from predictions import Level, maps_of, predictor_of
 from tessera.data.pixels import PixelStore
+from tessera.errors import InputError
 from tessera.params.model import Model
 from tessera.params.predict import Predict
 from tessera.predict import blocks, stitching
@@ -115,7 +116,25 @@ def test_sums_that_go_to_the_host_can_still_be_added_to(
     predict = Predict(window=32, overlap=0.25, views=["identity", "flip_h"], store="merged")
     device = torch.device("cpu", 0)
     maps_of(Predictor([Full(1)], model(), predict, Binary(["a"]), device, nullcontext, str), store)
-    assert made and not any(made)
+    assert made == [False, False]  # when it was made, and when the device was full
+
+
+@pytest.mark.parametrize("changes", [{}, {"sizes": [{"weight": 1}, {"weight": 1, "side": 90}]}, {"overlap": 0}])
+def test_a_network_that_says_nan_ends_the_prediction(pixel_store: Store, model: Build, changes: dict) -> None:
+    """Of one pixel of the first window alone."""
+
+    class Broken(Level):
+        first = True
+
+        def forward(self, windows: torch.Tensor) -> torch.Tensor:
+            answer = super().forward(windows)
+            if self.first:
+                answer[0, 0, 0, 0], self.first = float("nan"), False
+            return answer
+
+    store = pixel_store({"a": np.zeros((1, 130, 90, 1), np.uint8)})
+    with pytest.raises(InputError, match="says NaN"):
+        maps_of(predictor_of(Broken(), model(), **changes), store)
 
 
 class Full(Level):
