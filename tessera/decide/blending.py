@@ -2,6 +2,7 @@
 
 import numpy as np
 
+UP = 0.501  # added before fractions are cut off: halves go up, also those that float32 misses by a bit
 _FINE = 256  # steps a unit of 0…255 within which values are not told apart when they are ranked
 
 
@@ -30,4 +31,4 @@ BLENDS = {"probabilities": probabilities, "ranks": ranks}  # what becomes of map
 def blend(maps: np.ndarray, weights: list[float]) -> np.ndarray:
     """The weighted mean of maps (M, C, H, W) float32 in 0…255, rounded to uint8 (C, H, W)."""
     total = sum(np.float32(weight) * one for weight, one in zip(weights, maps, strict=True) if weight > 0)
-    return np.rint(np.clip(total, 0, 255)).astype(np.uint8)
+    return (np.clip(total, 0, 255) + np.float32(UP)).astype(np.uint8)

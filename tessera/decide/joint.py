@@ -10,6 +10,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
+from tessera.decide.blending import UP
 from tessera.decide.histograms import IGNORED, POSITIVE, bands
 from tessera.errors import InputError
 
@@ -65,7 +66,7 @@ def _merge(of_bands: list[tuple[np.ndarray, np.ndarray]], models: int) -> Cells:
 
 def coarse_histograms(cells: Cells, weights: np.ndarray) -> np.ndarray:
     """Histograms (W, 2, 64) uint32 over levels of the blended values, one a combination of weights (W, M)."""
-    values = np.vstack([_VALUE[cells.levels], np.where(cells.positive, 256.5, 0.5).astype(np.float32)])
+    values = np.vstack([_VALUE[cells.levels], np.where(cells.positive, 256 + UP, UP).astype(np.float32)])
     rows = np.column_stack([weights, np.ones(len(weights))]).astype(np.float32)
     found = np.empty((len(weights), 512))
     blended, place = np.empty((_AT_ONCE, len(cells.pixels)), np.float32), np.empty(len(cells.pixels), np.intp)
