@@ -10,9 +10,10 @@ _NOTHING = 1e-12  # what rounding may gain
 
 
 class Tried(NamedTuple):
-    """kind: view | model | blend | step. name: one, or several tried together, joined by " + ". alone: the cross-fitted
-    score of a view or model by itself; of a blend or step, on what was decided before it; None where nobody asked. gain:
-    of adding it to what was kept by then, cross-fitted, when it was last tried; se: its standard error over groups."""
+    """kind: view | model | blend | step. name: one; several tried together, joined by " + "; or "without" the first view.
+    alone: the cross-fitted score of a view or model by itself; of a blend or step, on what was decided before it; None where
+    nobody asked. gain: of adding it to what was kept by then (of taking it away), cross-fitted, when it was last tried; se:
+    its standard error over groups."""
 
     kind: str
     name: str

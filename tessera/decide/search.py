@@ -41,8 +41,8 @@ class Search:
     def decide(self, units: np.ndarray, free: Freedoms, asked: bool = False) -> tuple[Decision, list[Tried]]:
         """The decision on `units` (numbers), of which alone it depends, and what was tried for it.
 
-        From the best single model on the first view, `forward` through views, models, blends and steps. With too few
-        units to hold any out, nothing is added. asked: `Tried.alone` is wanted.
+        From the best single model on the first view, `forward` through views, models, blends and steps; where views were
+        added, the first one may go. With too few units to hold any out, nothing is added. asked: `Tried.alone` is wanted.
         """
         keep = partial(self._keep, units=units, free=free, asked=asked)
         option, tried = self._base(units, free), []
@@ -73,7 +73,14 @@ class Search:
             lambda names: crossfitted(base._replace(views=base.views + names)),
             lambda names: crossfitted(base._replace(views=names)),
         )
-        merged = base._replace(views=base.views + views)
+        every = base._replace(views=base.views + views)
+        dropped, of_first = keep(
+            "view",
+            tuple(f"without {view}" for view in base.views if views),
+            lambda names: crossfitted(every._replace(views=views) if names else every),
+            lambda _: crossfitted(base),
+        )
+        merged = every._replace(views=views) if dropped else every
         models, of_models = keep(
             "model",
             tuple(model for model in free.models if free.several and model not in base.models),
@@ -86,7 +93,7 @@ class Search:
             free.blends[1:] if models else (),  # of a single model there is nothing to blend
             lambda names: crossfitted(several._replace(blend=(base.blend, *names)[-1])),
         )
-        return several._replace(blend=(base.blend, *blends)[-1]), of_views + of_models + of_blends
+        return several._replace(blend=(base.blend, *blends)[-1]), of_views + of_first + of_models + of_blends
 
     def _keep(
         self, kind: str, names: Names, adding: Callable, alone: Callable | None = None, *,

@@ -139,7 +139,15 @@ def test_a_useful_view_is_kept_and_a_useless_one_dropped(memory_evidence: type) 
     views = {"identity": _noisy(labels, 60, 0), "useful": _noisy(labels, 60, 1), "useless": _noisy(labels, 250, 2)}
     decision, kept = _decide(memory_evidence({"a": views}, labels))
     assert decision.views == ["identity", "useful"]
-    assert kept == {"useful": True, "useless": False}
+    assert kept == {"useful": True, "useless": False, "without identity": False}
+
+
+def test_the_first_view_goes_where_the_others_are_better_off_without_it(memory_evidence: type) -> None:
+    labels = _blobs(12)
+    views = {"identity": _noisy(labels, 250, 0), "useful": _noisy(labels, 40, 1)}
+    decision, kept = _decide(memory_evidence({"a": views}, labels))
+    assert decision.views == ["useful"]
+    assert kept == {"useful": True, "without identity": True}
 
 
 def test_a_useful_model_is_kept_and_a_useless_one_dropped(memory_evidence: type) -> None:
