@@ -53,7 +53,7 @@ class Predictor:
         """The label slice z by blocks of `ROWS` rows: stored view → probabilities (C, rows, W) uint8 round(255·p), mean
         over the networks, the sizes and, where one label stands for all depth, the model's `centres`.
 
-        0 in slices outside the model's `depths`, and where a window shows nothing of the valid area.
+        0 in slices outside the model's `depths`, and outside the valid area, of which no score tells.
 
         crop: (y, x, height, width) of the plane in working px, all of it by default. Around it half a window is read as
         context, so that its edge lies where a window's weight is greatest.
@@ -68,7 +68,8 @@ class Predictor:
         longer = max(side for axis, side in zip(AXES[store.plane], (depth.slices, *plane), strict=True) if axis)
         sights = sights_of(self.predict, self.model.zoom, longer)
         sweeps = [Sweep(sight, place, self).pieces() for sight in sights]
-        yield from in_blocks((self._merged(sights, pieces) for pieces in side_by_side(sweeps)), crop[2])
+        blocks = in_blocks((self._merged(sights, pieces) for pieces in side_by_side(sweeps)), crop[2])
+        yield from blocks if place.valid is None else _within(place, blocks)
 
     def _merged(self, sights: list[Sight], pieces: list[Maps]) -> Maps:
         """The stored views from what each sight says of the same rows."""
@@ -85,3 +86,11 @@ class Predictor:
         for row in range(0, rows, ROWS):
             shape = (self.task.channels, min(ROWS, rows - row), columns)
             yield {name: np.zeros(shape, np.uint8) for name in self.predict.stored_views}
+
+
+def _within(place: Slice, blocks: Iterator[Maps]) -> Iterator[Maps]:
+    """The blocks of the crop, 0 outside the valid area."""
+    y, x, height, width = place.crop
+    for top, maps in zip(range(y, y + height, ROWS), blocks, strict=True):
+        inside = place.valid[top : min(top + ROWS, y + height), x : x + width] > 0
+        yield {name: values * inside for name, values in maps.items()}
