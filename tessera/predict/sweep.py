@@ -107,26 +107,26 @@ class Sweep:
 
     def _add(self, places: list[Place], stitchers: dict[str, Stitcher]) -> None:
         """Predicts windows under every view and adds them."""
-        windows = self._read(places)
+        windows = self.memory.attempt(lambda: self._read(places))
         for name, views in self.sight.added.items():
-            for place, values in zip(places, self._mean(windows, places, views), strict=True):
+            found = self.memory.attempt(lambda views=views: self._mean(windows, places, views))
+            for place, values in zip(places, found, strict=True):
                 stitchers[name].add(place, values)
 
+    @torch.inference_mode()
     def _mean(self, windows: torch.Tensor, places: list[Place], views: list[View]) -> torch.Tensor:
         """Probabilities (B, C, h, w) of windows, the mean over views: weights are then applied once."""
         first, *others = ([view.turn_of(place.row, place.column) for place in places] for view in views)
         mean = self._predict(windows, first)
         for number, turns in enumerate(others, 2):
-            found = self._predict(windows, turns)
-            with torch.inference_mode():  # as the mean was made; not around `_predict`, where sums may go to the host
-                mean.lerp_(found, 1 / number)
+            mean.lerp_(self._predict(windows, turns), 1 / number)
         return mean
 
     def _read(self, places: list[Place]) -> torch.Tensor:
         """The windows (B, stacks, S·C, h, w) uint8, on the device."""
         pixels = np.stack([self.reader.window(place.y, place.x, *self.plan.size) for place in places])
         self.place.store.forget()
-        windows = self.memory.attempt(lambda: torch.from_numpy(pixels).to(self.networks.device)).permute(0, 3, 1, 2)
+        windows = torch.from_numpy(pixels).to(self.networks.device).permute(0, 3, 1, 2)
         if self.picks == [list(range(len(self.reader.slices)))]:
             return windows[:, None]
         slices = windows.unflatten(1, (len(self.reader.slices), -1))
@@ -142,9 +142,7 @@ class Sweep:
 
     def _forward(self, windows: torch.Tensor) -> torch.Tensor:
         """(B, stacks, S·C, h, w) → (B, C, h, w)"""
-        found = [
-            self.memory.attempt(lambda part=part: self.networks(part)) for part in windows.flatten(0, 1).split(BATCH)
-        ]
+        found = [self.networks(part) for part in windows.flatten(0, 1).split(BATCH)]
         if len(self.picks) == 1:
             return found[0]
         return torch.cat(found).unflatten(0, windows.shape[:2]).mean(1)

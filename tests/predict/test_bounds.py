@@ -14,7 +14,7 @@ from tessera.data.pixels import PixelStore
 from tessera.errors import InputError
 from tessera.params.model import Model
 from tessera.params.predict import Predict
-from tessera.predict import blocks, stitching
+from tessera.predict import blocks, stitching, sweep
 from tessera.predict.predictor import Predictor
 from tessera.tasks import Binary
 
@@ -172,3 +172,24 @@ def test_out_of_memory_sums_go_to_the_host_and_one_line_says_so(pixel_store: Sto
         maps_of(predictor(Full(1), torch.device("cpu")), store)
     with pytest.raises(RuntimeError, match="no memory"):
         maps_of(predictor(Full(1, error=RuntimeError), other), store)
+
+
+def test_the_copy_of_a_flip_may_be_what_does_not_fit(
+    pixel_store: Store, model: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = pixel_store({"a": np.random.default_rng(0).integers(0, 256, (1, 150, 200, 1), np.uint8)})
+    predict, said, calls, turned = Predict(window=32, overlap=0.25, views=["identity", "flip_h"]), [], [], sweep.turned
+    expected = maps_of(predictor_of(Level(), model(), views=predict.views), store)
+
+    def full_once(pixels: torch.Tensor, turn: str) -> torch.Tensor:
+        calls.append(turn)
+        if len(calls) == 4:
+            raise torch.OutOfMemoryError("no memory")
+        return turned(pixels, turn)
+
+    monkeypatch.setattr(sweep, "turned", full_once)
+    arguments = model(), predict, Binary(["a"]), torch.device("cpu", 0), nullcontext, said.append
+    found = maps_of(Predictor([Level()], *arguments), store)
+    assert len(said) == 1
+    for view, maps in expected.items():
+        np.testing.assert_array_equal(found[view], maps)
