@@ -55,6 +55,7 @@ def test_a_loss_is_recorded_as_always_and_as_it_was_given() -> None:
 
 MASKS = {"data.train_rle": DELETE}
 TWO = {"data.task": "multilabel", "data.classes": ["a", "b"]}
+MANY = [f"m{number}" for number in range(9)]
 WRONG = [
     # unknown keys, with the nearest known one
     ({"foldd": 1}, ["foldd", "did you mean 'fold'", "submit"]),
@@ -118,6 +119,9 @@ WRONG = [
     ({"tune.steps": DELETE}, ["tune.steps is missing"]),
     ({"tune.min_area": [8]}, ["tune.min_area = [8] is not a known key"]),
     ({"tune.thresholds": "global"}, ["tune.thresholds = 'global'", "'per_class'"]),
+    ({"tune.ensemble": MANY[:7]}, ["tune: step 0.1 over 7 models gives 8008", "give 0.125 or more"]),
+    ({"tune.ensemble": MANY[:4], "tune.step": 0.02}, ["gives 23426 combinations", "give 0.04 or more"]),
+    ({"tune.ensemble": MANY}, ["tune.ensemble", "at most 8"]),
     ({"tune.cut": "otsu"}, ["tune.cut = 'otsu'", "'hysteresis'"]),
     ({"tune.blend": ["mean"]}, ["tune.blend.0 = 'mean'", "'ranks'"]),
     ({"tune.thresholds": "one", "tune.shrink": 3}, ["tune: shrink", "thresholds one has no such levels"]),

@@ -12,10 +12,8 @@ import numpy as np
 
 from tessera.decide.blending import UP
 from tessera.decide.histograms import IGNORED, POSITIVE, bands
-from tessera.errors import InputError
 
 LEVELS = 64  # of a model's values; they and the truth fit a byte
-MOST_MODELS = 8  # a byte each, read as one number
 _FINE = 16  # values at either end that are levels of their own: there confident networks put most pixels
 _WIDE = (256 - 2 * _FINE) // (LEVELS - 2 * _FINE)  # values of a level between
 _ENDS = np.array([*range(_FINE), *range(_FINE, 256 - _FINE, _WIDE), *range(256 - _FINE, 257)])
@@ -33,12 +31,7 @@ class Cells(NamedTuple):
 
 
 def joint_cells(maps: np.ndarray, state: np.ndarray) -> list[Cells]:
-    """The cells of each class. maps: (M, C, H, W) float32 in 0…255; state: (C, H, W) of `states`.
-
-    Raises InputError beyond `MOST_MODELS`.
-    """
-    if len(maps) > MOST_MODELS:
-        raise InputError(f"tune.ensemble: {len(maps)} models; weights are searched for at most {MOST_MODELS}")
+    """The cells of each class. maps: (M, C, H, W) float32 in 0…255, M ≤ 8; state: (C, H, W) of `states`."""
     found: list[list[tuple[np.ndarray, np.ndarray]]] = [[] for _ in state]
     for c, band in bands(state.shape):
         found[c].append(np.unique(_codes(maps[:, c, band], state[c, band]), return_counts=True))

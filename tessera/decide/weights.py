@@ -1,7 +1,6 @@
 """All combinations of the models' weights, scored nearly, by coarse joint histograms."""
 
 import itertools
-import math
 
 import numpy as np
 import pandas as pd
@@ -12,22 +11,14 @@ from tessera.decide.histograms import counts_by_threshold, states
 from tessera.decide.joint import LEVELS, coarse_histograms, joint_cells
 from tessera.decide.levels import Rule, best_levels
 from tessera.decide.tables import Tables
-from tessera.errors import InputError
 from tessera.metrics.counts import FScore
 
-MOST_WEIGHTS = 5000  # combinations; beyond it a search takes hours
-_TOGETHER = ["group", "fold", "stratum", "domain"]  # of units that no search parts
 _CHUNK = 2**24  # bytes of statistics that are looked at together
 
 
 def simplex(models: int, step: float) -> np.ndarray:
-    """All weights (N, models) that are multiples of `step` and sum to 1. Raises InputError beyond `MOST_WEIGHTS`."""
+    """All weights (N, models) that are multiples of `step` and sum to 1."""
     parts = round(1 / step)
-    number = math.comb(parts + models - 1, models - 1)
-    if number > MOST_WEIGHTS:
-        raise InputError(
-            f"tune.step {step} over {models} models gives {number} combinations, more than {MOST_WEIGHTS}; raise tune.step"
-        )
     bars = itertools.combinations(range(parts + models - 1), models - 1)  # stars and bars
     edges = np.array([(-1, *row, parts + models - 1) for row in bars])
     return (np.diff(edges) - 1) / parts
@@ -36,16 +27,18 @@ def simplex(models: int, step: float) -> np.ndarray:
 class Combinations:
     """Statistics (W, blocks, C, levels, K) of every combination of weights (W, M), from one pass over the evidence.
 
-    A block is all units of a group, fold, stratum and domain: they are held out together and share their levels. What is
-    held are coarse sums, 170 KB a block and class for 231 combinations, whatever the size of the images and however many
-    slices a volume has. A score that does not follow from counts is stood in for by pooled Dice.
+    A block is all units of a fold, stratum and domain: they are held out together and share their levels. With fewer than
+    four folds, of which a search without one leaves too few to hold out a second, of a group as well. What is held are
+    coarse sums, 170 KB a block and class for 231 combinations, whatever the size of the images and however many slices a
+    volume has. A score that does not follow from counts is stood in for by pooled Dice.
     """
 
     def __init__(self, tables: Tables, weights: np.ndarray, views: tuple[str, ...], blend: str):
         evidence, units = tables.evidence, tables.units
         self.weights = weights
         self.score = tables.score if tables.score.from_counts else FScore("pooled", 1.0)
-        self.block = units.about.groupby(_TOGETHER).ngroup().to_numpy()  # of each unit
+        together = ["fold", "stratum", "domain"] + ["group"] * (units.about.fold.nunique() < 4)
+        self.block = units.about.groupby(together).ngroup().to_numpy()  # of each unit
         kinds = self.score.statistics(np.zeros(3)).shape[-1]
         shape = len(weights), self.block.max() + 1, evidence.task.channels, LEVELS - 1, kinds
         self.statistics = np.zeros(shape, np.float32)

@@ -1,10 +1,15 @@
 """`tune:` what is decided on out-of-fold predictions."""
 
+import math
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
 from tessera.params.section import Names, Section, Seed, unique
+
+MOST_MODELS = 8  # whose weights are searched for: a byte each of a number
+MOST_WEIGHTS = 5000  # combinations of them; beyond it a search takes hours
+_STEPS = (0.02, 0.025, 0.04, 0.05, 0.1, 0.125, 0.2)  # of weights; the last one goes with any number of models
 
 Blend = Literal["probabilities", "ranks"]
 
@@ -32,7 +37,7 @@ class Steps(Section):
 
 
 class Tune(Section):
-    ensemble: Names
+    ensemble: Annotated[Names, Field(max_length=MOST_MODELS)]
     blend: Annotated[list[Blend], Field(min_length=1), AfterValidator(unique)] = ["probabilities"]  # those to try
     cut: Literal["threshold", "quantile", "hysteresis", "triplet"] = "threshold"
     thresholds: Literal["one", "per_class", "per_stratum", "per_domain"]  # the levels of any cut; one: for all classes
@@ -51,6 +56,17 @@ class Tune(Section):
         return self
 
     @model_validator(mode="after")
+    def _few_combinations(self) -> "Tune":
+        models = len(self.ensemble)
+        if (number := combinations(models, self.step)) > MOST_WEIGHTS:
+            finest = next(step for step in _STEPS if combinations(models, step) <= MOST_WEIGHTS)
+            raise ValueError(
+                f"step {self.step} over {models} models gives {number} combinations of weights, more than {MOST_WEIGHTS}; "
+                f"with so many models give {finest} or more"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _keys_agree(self) -> "Tune":
         if self.shrink and self.thresholds not in ("per_stratum", "per_domain"):
             raise ValueError(
@@ -60,3 +76,9 @@ class Tune(Section):
         if "ranks" in self.blend and len(self.ensemble) == 1:
             raise ValueError("blend ranks blends several models; ensemble names one: give blend: [probabilities]")
         return self
+
+
+def combinations(models: int, step: float) -> int:
+    """How many weights there are that are multiples of `step` and sum to 1."""
+    parts = round(1 / step)
+    return math.comb(parts + models - 1, models - 1)

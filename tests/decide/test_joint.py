@@ -5,7 +5,6 @@ from tessera.decide import histograms
 from tessera.decide.blending import blend
 from tessera.decide.histograms import counts_by_threshold, histogram, states
 from tessera.decide.joint import LEVELS, coarse_histograms, joint_cells
-from tessera.errors import InputError
 
 
 def _maps(models: int, size: int = 40) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -62,8 +61,3 @@ def test_large_rows_are_read_in_bands(monkeypatch: pytest.MonkeyPatch) -> None:
     for one, other in zip(joint_cells(maps, states(target, valid)), whole, strict=True):
         for mine, theirs in zip(one, other, strict=True):
             np.testing.assert_array_equal(mine, theirs)
-
-
-def test_more_models_than_a_number_has_bytes_are_refused() -> None:
-    with pytest.raises(InputError, match=r"tune\.ensemble: 9 models; weights are searched for at most 8"):
-        joint_cells(np.zeros((9, 1, 2, 2), np.float32), np.zeros((1, 2, 2), np.uint8))
