@@ -9,7 +9,10 @@ from tessera.decide.bootstrap import interval
 from tessera.decide.decision import Decision
 from tessera.decide.holdouts import holdouts
 from tessera.decide.search import Freedoms, Search
+from tessera.decide.steps.build import STEPS, VOLUME_STEP
 from tessera.metrics.score import score_of
+
+IN_PLANE = {"ranks", "quantile", "hysteresis", "triplet", *STEPS}  # look at a row as a whole, or at its objects
 
 
 def evaluate(search: Search, free: Freedoms, resamples: int, seed: int) -> dict:
@@ -76,14 +79,17 @@ def unmeasured(models: list[str], full_use: str) -> list[str]:
 
 
 def unlike_whole_rows(decision: Decision, oof: pd.DataFrame) -> list[str]:
-    """One line for what of a decision looks at a row as a whole, where OOF rows are parts of a plane: test rows are not."""
-    if not (oof[["y0", "x0"]] > 0).any(axis=None):
+    """One line for what of a decision looks at whole images or their objects, where OOF rows are parts of them.
+
+    A z-block's rows are whole slices: it cuts only what reaches over slices.
+    """
+    if (oof["item"] == oof.image_id).all():
         return []
-    chosen = {decision.cut, decision.blend, *decision.steps}
-    found = [name for name in ("ranks", "quantile", "triplet", "gate", "largest") if name in chosen]
+    in_plane = IN_PLANE if (oof[["y0", "x0"]] > 0).any(axis=None) else set()
+    found = [name for name in (decision.blend, decision.cut, *decision.steps) if name in in_plane | {VOLUME_STEP}]
     if not found:
         return []
     return [
         f"{', '.join(found)}: chosen on parts of images (fold.unit part), each as if it were an image; a whole test image "
-        "has another size and more objects, of which no score tells"
+        "has another size, more objects, and none that a part cuts, of which no score tells"
     ]

@@ -189,14 +189,15 @@ def test_networks_that_no_fold_measured_are_named() -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
-    [({}, None), ({"cut": "hysteresis"}, None), ({"cut": "quantile"}, "quantile:"),
-     ({"blend": "ranks", "steps": {"min_area": 4, "largest": 1}}, "ranks, largest:")],
+    ("changes", "of_strips", "of_z_blocks"),
+    [({}, None, None), ({"cut": "hysteresis"}, "hysteresis", None), ({"cut": "quantile"}, "quantile", None),
+     ({"steps": {"fill_holes": 9, "min_area": 4}}, "fill_holes, min_area", None),
+     ({"blend": "ranks", "steps": {"largest": 1, "min_volume": 8}}, "ranks, largest, min_volume", "min_volume")],
 )  # fmt: skip
-def test_what_looks_at_whole_rows_is_named_where_these_were_parts(changes: dict, said: str | None) -> None:
-    how = {"blend": "probabilities", "cut": "threshold", "steps": {"min_area": 4}} | changes
+def test_what_parts_cut_is_named(changes: dict, of_strips: str | None, of_z_blocks: str | None) -> None:
+    how = {"blend": "probabilities", "cut": "threshold", "steps": {}} | changes
     decision = Decision(weights={"a": 1.0}, views=["identity"], by="", levels={}, **how)
-    strips, whole = (pd.DataFrame({"y0": y0, "x0": 0}, index=range(2)) for y0 in ([0, 50], 0))
-    found = unlike_whole_rows(decision, strips)
-    assert [line.startswith(said) for line in found] == ([True] if said else [])
-    assert unlike_whole_rows(decision, whole) == []
+    rows = pd.DataFrame({"image_id": "a", "item": ["a@0", "a@1"], "y0": 0, "x0": 0})
+    for oof, said in ((rows.assign(y0=[0, 50]), of_strips), (rows, of_z_blocks), (rows.assign(item="a"), None)):
+        lines = unlike_whole_rows(decision, oof)
+        assert [line.partition(":")[0] for line in lines] == ([said] if said else [])
