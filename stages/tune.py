@@ -9,12 +9,12 @@ from tessera.data.manifest import read_manifest
 from tessera.decide.choose import say
 from tessera.decide.decision import Decision
 from tessera.decide.evidence import test_rows
-from tessera.decide.honest import unlike_whole_rows, unmeasured
+from tessera.decide.honest import doubts, unlike_whole_rows, unmeasured
 from tessera.decide.levels import Rule
 from tessera.decide.recipe import build_recipe
 from tessera.decide.search import Freedoms, Search
 from tessera.decide.thresholds import offer_strata, offer_views, score_curves
-from tessera.decide.verdict import verdict
+from tessera.decide.verdict import outscored, verdict
 from tessera.metrics.build import build_score
 from tessera.params.load import load_params
 
@@ -38,7 +38,10 @@ def main() -> None:
     search = Search(evidence, score, tune.cut, tune.step, tune.seed)
     said = verdict(search, free, tune.bootstrap, tune.seed)
     ensemble = said["ensemble"]
-    remarks = [*refusal, *full, *unlike_whole_rows(Decision(**ensemble["decision"]), rows)]
+    remarks = [
+        *refusal, *full, *unlike_whole_rows(Decision(**ensemble["decision"]), rows), *outscored(said),
+        *doubts(ensemble, params.data.classes),
+    ]  # fmt: skip
     scores = {
         "score": params.score.model_dump() | {"name": score.name}, "classes": params.data.classes, "notes": remarks,
         **said,

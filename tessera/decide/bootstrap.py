@@ -12,9 +12,8 @@ from tessera.metrics.score import Score
 LEVEL = (2.5, 97.5)  # %
 
 
-def interval(statistics: np.ndarray, groups: np.ndarray, score: Score, resamples: int, seed: int) -> list[float] | None:
-    """The 95 % interval of the score; None with fewer than two groups."""
-    scores = resampled(statistics, groups, score, resamples, seed)
+def interval(scores: np.ndarray | None) -> list[float] | None:
+    """The 95 % interval of what `resampled` gave."""
     return None if scores is None else [float(bound) for bound in np.percentile(scores, LEVEL)]
 
 
@@ -22,18 +21,24 @@ def paired_interval(
     first: np.ndarray, second: np.ndarray, groups: np.ndarray, score: Score, resamples: int, seed: int
 ) -> list[float] | None:
     """The 95 % interval of score(second) − score(first), both measured on the same units and resamples."""
-    scores = [resampled(one, groups, score, resamples, seed) for one in (first, second)]
-    return None if scores[0] is None else [float(bound) for bound in np.percentile(scores[1] - scores[0], LEVEL)]
+    scores = resampled(np.stack([first, second], 1), groups, score, resamples, seed)
+    return None if scores is None else interval(scores[:, 1] - scores[:, 0])
 
 
 def resampled(statistics: np.ndarray, groups: np.ndarray, score: Score, resamples: int, seed: int) -> np.ndarray | None:
-    """Scores (resamples,) with whole groups drawn with replacement; None with fewer than two groups."""
+    """Scores (resamples, ...) of statistics (units, ..., C, K) with whole groups drawn with replacement.
+
+    A resample that lacks a class, which would there score what `empty` says, is left out. None with fewer than two
+    groups, of all or of a class.
+    """
     of_groups = by_group(statistics, groups)
-    if len(of_groups) < 2:
+    number, of_classes = len(of_groups), groups_of_classes(of_groups)
+    if min([number, *of_classes[of_classes > 0]]) < 2:
         return None
-    number = len(of_groups)
     drawn = np.random.default_rng(seed).multinomial(number, np.full(number, 1 / number), resamples)
-    return score.finish(np.tensordot(drawn, of_groups, 1)).mean(-1)
+    sums = np.tensordot(drawn, of_groups, 1)
+    sums = sums[complete(sums, of_groups)]
+    return score.finish(sums).mean(-1) if len(sums) else None
 
 
 def left_out_error(statistics: np.ndarray, groups: np.ndarray, judge: Callable[[np.ndarray], np.ndarray]) -> float:
@@ -67,3 +72,20 @@ def by_group(statistics: np.ndarray, groups: np.ndarray) -> np.ndarray:
     found = np.zeros((len(names), *statistics.shape[1:]))
     np.add.at(found, where, statistics)
     return found
+
+
+def groups_of_classes(of_groups: np.ndarray) -> np.ndarray:
+    """In how many groups each class occurs, (..., C); of_groups: (G, ..., C, K)."""
+    return _there(of_groups).sum(0)
+
+
+def complete(sums: np.ndarray, of_groups: np.ndarray) -> np.ndarray:
+    """Which sums (n, ..., C, K) of groups hold every class that occurs in any of the groups (G, ..., C, K): (n,) bool."""
+    lacking = _there(of_groups.sum(0)) & ~_there(sums)
+    return ~lacking.reshape(len(sums), -1).any(1)
+
+
+def _there(sums: np.ndarray) -> np.ndarray:
+    """Whether a class has a pooled score at all: true pixels (TP + FN), or a surface of either mask. A mean of units,
+    whose last statistic is their number, always is one."""
+    return sums[..., 0] + sums[..., -1] > 0

@@ -19,7 +19,7 @@ ROUNDED = 0.005  # a leaderboard may show two decimals
 
 
 class Finding(NamedTuple):
-    """score: with the bug. error: its standard error over groups; None with one group."""
+    """score: with the bug. error: its standard error over groups; None where one holds all, or a class."""
 
     name: str
     look: str

@@ -5,20 +5,22 @@ from dataclasses import asdict
 import numpy as np
 import pandas as pd
 
-from tessera.decide.bootstrap import interval
+from tessera.decide.bootstrap import by_group, groups_of_classes, interval, resampled
 from tessera.decide.decision import Decision
 from tessera.decide.holdouts import holdouts
 from tessera.decide.search import Freedoms, Search
 from tessera.decide.steps.build import STEPS, VOLUME_STEP
 from tessera.metrics.score import score_of
 
+FEW = 10  # groups over which an interval tells little
 IN_PLANE = {"ranks", "quantile", "hysteresis", "triplet", *STEPS}  # look at a row as a whole, or at its objects
 
 
 def evaluate(search: Search, free: Freedoms, resamples: int, seed: int) -> dict:
     """Decides on all units and, cross-fitted, on the others of each held-out set; what scores.json says of it.
 
-    All that `free` leaves open is decided anew for each held-out set, so that its score knows nothing of it.
+    All that `free` leaves open is decided anew for each held-out set, so that its score knows nothing of it. Of the
+    interval: `left_out`, resamples that lack a class, and `groups_of_classes`, how many groups hold each.
     """
     score, about = search.score, search.about
     everything = about.index.to_numpy()
@@ -55,10 +57,14 @@ def _crossfitted(
     search: Search, held_out: list[np.ndarray], decisions: list, statistics: np.ndarray, resamples: int, seed: int
 ) -> dict:
     names, units, score = search.evidence.rows.row_id, search.tables.units, search.score
+    groups = search.about.group.to_numpy()
+    scores = resampled(statistics, groups, score, resamples, seed)
     of_folds = [score_of(score, statistics[out]) for out in held_out]
     return {
         "crossfitted": score_of(score, statistics),
-        "interval": interval(statistics, search.about.group.to_numpy(), score, resamples, seed),
+        "interval": interval(scores),
+        "left_out": 0 if scores is None else resamples - len(scores),
+        "groups_of_classes": groups_of_classes(by_group(statistics, groups)).tolist(),
         "spread": max(of_folds) - min(of_folds),
         "holdouts": [
             {"rows": names[units.rows(out)].tolist(), "decision": asdict(one)}
@@ -76,6 +82,25 @@ def unmeasured(models: list[str], full_use: str) -> list[str]:
     return [
         f"test images are predicted by {who} one trained on all folds, in {', '.join(models)}: its own score no fold measured"
     ]
+
+
+def doubts(said: dict, classes: list[str]) -> list[str]:
+    """What there is to know of an interval over few groups, or over few that hold a class; said: of `evaluate`."""
+    if said["crossfitted"] is None:
+        return []
+    groups = len(said["by_group"])
+    of_classes = zip(said["groups_of_classes"], classes, strict=True)
+    least, rarest = min(((number, name) for number, name in of_classes if number), default=(groups, ""))
+    where = f"{rarest} is in {least} of {groups} groups"
+    if said["interval"] is None:
+        return [f"no interval: {where}, and it takes two to know how groups differ"]
+    lines = []
+    if said["left_out"]:
+        lines.append(f"{where}: {said['left_out']} resamples without a class are left out of the interval")
+    if least < FEW:
+        over = f"{groups} groups" if least == groups else f"{least} groups with {rarest}"
+        lines.append(f"an interval over {over} tells little: groups that nobody has seen may well score outside it")
+    return lines
 
 
 def unlike_whole_rows(decision: Decision, oof: pd.DataFrame) -> list[str]:

@@ -5,40 +5,47 @@ import math
 
 import numpy as np
 
-from tessera.decide.bootstrap import by_group
+from tessera.decide.bootstrap import by_group, complete
 from tessera.metrics.score import Score
 
 
 def shake_up(
-    first: np.ndarray, second: np.ndarray, groups: np.ndarray, score: Score, public: float, splits: int, seed: int
+    submitted: np.ndarray, other: np.ndarray, groups: np.ndarray, score: Score, public: float, splits: int, seed: int
 ) -> dict | None:
-    """What random splits of the groups into a public and a private part do to two recipes; None with fewer than two groups.
+    """What random splits of the groups into a public and a private part do to two recipes; None with fewer than two
+    groups, of all or of a class.
 
-    first, second: statistics (units, C, K) of the best and the second-best recipe on the same units; groups (units,).
-    public: the share of groups that is public, at least one of them and never all. splits: how many are drawn; where
-    there are no more, each one is taken once.
+    submitted, other: statistics (units, C, K) of the recipes on the same units; groups (units,). public: the share of
+    groups that is public, at least one of them and never all. splits: how many are drawn; where there are no more, each
+    one is taken once.
 
-    Returns `splits` (how many), `public_groups`, `private_groups`, and shares of the splits: `second_wins`, the second
-    scores higher on the private part; `leader_loses`, the one that leads in public (if equal, the first) scores lower than
-    the other in private. `drop`: the public score of the leader minus its private one, mean over the splits.
+    Returns `splits` (how many), `left_out` (how many more, of which a part lacks a class), `public_groups`,
+    `private_groups`, and shares of the splits: `other_wins`, the other scores higher on the private part;
+    `leader_loses`, the one that leads in public (if equal, the submitted one) scores lower in private. Means over the
+    splits: `drop`, the public score of the leader minus its private one; `both_gain`, the better private score of the
+    two minus the submitted one's.
     """
-    of_groups = [by_group(statistics, groups) for statistics in (first, second)]  # (G, C, K)
-    number = len(of_groups[0])
+    of_groups = by_group(np.stack([submitted, other], 1), groups)  # (G, 2, C, K)
+    number = len(of_groups)
     if number < 2:
         return None
     shown = min(max(round(public * number), 1), number - 1)
-    chosen = _splits(number, shown, splits, seed)
-    public_scores, private_scores = (
-        np.stack([score.finish(np.tensordot(part, one, 1)).mean(-1) for one in of_groups]) for part in (chosen, ~chosen)
-    )
-    leader, each = (public_scores[1] > public_scores[0]).astype(int), np.arange(len(chosen))
+    drawn = _splits(number, shown, splits, seed)
+    sums = [np.tensordot(part, of_groups, 1) for part in (drawn, ~drawn)]  # public, private: (splits, 2, C, K)
+    whole = complete(sums[0], of_groups) & complete(sums[1], of_groups)
+    if not whole.any():
+        return None
+    of_public, of_private = (score.finish(part[whole]).mean(-1) for part in sums)  # (splits, 2)
+    leader, each = (of_public[:, 1] > of_public[:, 0]).astype(int), np.arange(whole.sum())
     return {
-        "splits": len(chosen),
+        "splits": len(each),
+        "left_out": len(drawn) - len(each),
         "public_groups": shown,
         "private_groups": number - shown,
-        "second_wins": float((private_scores[1] > private_scores[0]).mean()),
-        "leader_loses": float((private_scores[leader, each] < private_scores[1 - leader, each]).mean()),
-        "drop": float((public_scores[leader, each] - private_scores[leader, each]).mean()),
+        "other_wins": float((of_private[:, 1] > of_private[:, 0]).mean()),
+        "leader_loses": float((of_private[each, leader] < of_private[each, 1 - leader]).mean()),
+        "drop": float((of_public[each, leader] - of_private[each, leader]).mean()),
+        "both_gain": float((of_private.max(1) - of_private[:, 0]).mean()),
     }
 
 

@@ -17,8 +17,9 @@ PUBLIC, SPLITS = 0.3, 1000  # of the simulated leaderboard: the share of groups 
 
 def verdict(search: Search, free: Freedoms, resamples: int, seed: int) -> dict:
     """`ensemble`: `evaluate` of all that `free` leaves open. `models`: the same with one model each. `ladder`: what each
-    freedom adds. `tried`: what the ensemble's decision was made of. `stability`: of its levels. `shake_up`: of the choice
-    between it and the best of the others. `worst_domain`: name and score."""
+    freedom adds. `tried`: what the ensemble's decision was made of. `stability`: of its levels. `other`: the way that scores
+    highest of those that decide otherwise. `shake_up`: of the choice between the two. `worst_domain`, `worst_stratum`:
+    name and score."""
     ensemble = evaluate(search, free, resamples, seed)
     models = {
         name: evaluate(search, replace(free, models=(name,)), resamples, seed) if len(free.models) > 1 else ensemble
@@ -31,8 +32,9 @@ def verdict(search: Search, free: Freedoms, resamples: int, seed: int) -> dict:
         "ladder": _ladder(search, steps | {"+ rule": ensemble}),
         "tried": ensemble["tried"],
         "stability": stability(search, Decision(**ensemble["decision"]), free.rule.one, seed),
-        "shake_up": _shake_up(search, ensemble, steps | models, seed),
+        **_beside_other(search, ensemble, steps | {f"{name} alone": one for name, one in models.items()}, seed),
         "worst_domain": _worst(ensemble["by_domain"]),
+        "worst_stratum": _worst(ensemble["by_stratum"]),
     }
 
 
@@ -65,15 +67,32 @@ def _ladder(search: Search, ways: dict[str, dict]) -> list[dict]:
     return rows
 
 
-def _shake_up(search: Search, first: dict, others: dict[str, dict], seed: int) -> dict | None:
-    """`shake_up` of the first and the best of the others that decide otherwise, with the `second`'s name."""
-    rivals = {name: one for name, one in others.items() if one["decision"] != first["decision"]}
-    if first["crossfitted"] is None or not rivals:
-        return None
-    second = max(rivals, key=lambda name: rivals[name]["crossfitted"])
-    pair = (np.array(one["statistics"]) for one in (first, rivals[second]))
-    found = shake_up(*pair, search.about.group.to_numpy(), search.score, PUBLIC, SPLITS, seed)
-    return found and {"second": second} | found
+def _beside_other(search: Search, submitted: dict, others: dict[str, dict], seed: int) -> dict:
+    """`other`: the name and cross-fitted score of the highest of the others that decide otherwise, its gain over the
+    submitted way and the standard error of that; `shake_up` of the two. None where there is none."""
+    rivals = {name: one for name, one in others.items() if one["decision"] != submitted["decision"]}
+    if submitted["crossfitted"] is None or not rivals:
+        return {"other": None, "shake_up": None}
+    name = max(rivals, key=lambda one: rivals[one]["crossfitted"])
+    pair = [np.array(one["statistics"]) for one in (submitted, rivals[name])]
+    groups = search.about.group.to_numpy()
+    gain, error = paired_gain(*pair, groups, search.score)
+    return {
+        "other": {"name": name, "crossfitted": rivals[name]["crossfitted"], "gain": gain, "se": error},
+        "shake_up": shake_up(*pair, groups, search.score, PUBLIC, SPLITS, seed),
+    }
+
+
+def outscored(said: dict) -> list[str]:
+    """One line where another way to decide scores higher than the submitted one; said: of `verdict`."""
+    other = said["other"]
+    if other is None or other["gain"] <= 0:
+        return []
+    return [
+        f"{other['name']} scores {other['crossfitted']:.4f}, higher than the submitted recipe with "
+        f"{said['ensemble']['crossfitted']:.4f} (by {other['gain']:.4f} ± {other['se']:.4f}): a recipe is chosen step by step, "
+        "by gains beyond tune.keep_gain standard errors, and need not be the highest"
+    ]
 
 
 def _worst(by_domain: dict[str, float]) -> dict | None:

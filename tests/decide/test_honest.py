@@ -8,11 +8,11 @@ from searching import searching
 
 from tessera.decide.decision import EVERYWHERE, Decision
 from tessera.decide.holdouts import holdouts
-from tessera.decide.honest import evaluate, unlike_whole_rows, unmeasured
+from tessera.decide.honest import doubts, evaluate, unlike_whole_rows, unmeasured
 from tessera.decide.levels import Rule
 from tessera.decide.search import Freedoms, Search
 from tessera.decide.stability import stability
-from tessera.decide.verdict import verdict
+from tessera.decide.verdict import outscored, verdict
 from tessera.metrics.counts import FScore
 from tessera.metrics.score import score_of
 
@@ -87,7 +87,7 @@ def test_too_few_groups_have_no_honest_score_but_a_reason(memory_evidence: type)
     assert "2 group(s)" in said["reason"]
     assert set(said["by_group"]) == {"g", "h"}
     whole = verdict(search, free, 100, 0)
-    assert whole["shake_up"] is None
+    assert whole["other"] is None and whole["shake_up"] is None and outscored(whole) == []
 
 
 # What is said beside the scores
@@ -106,7 +106,23 @@ def test_the_ladder_adds_a_freedom_a_step(memory_evidence: type) -> None:
     assert all(one["alone"] is not None for one in said["tried"])
     by_domain = said["ensemble"]["by_domain"]
     assert said["worst_domain"] == {"name": min(by_domain, key=by_domain.get), "score": min(by_domain.values())}
-    assert said["shake_up"]["second"] in {"single model", "+ TTA", "+ ensemble", "a", "b"}
+    assert said["worst_stratum"]["score"] == min(said["ensemble"]["by_stratum"].values())
+    submitted, other = said["ensemble"], said["other"]
+    rivals = [way for way in said["models"].values() if way["decision"] != submitted["decision"]] + said["ladder"][:-1]
+    assert other["crossfitted"] == pytest.approx(max(way["crossfitted"] for way in rivals))
+    assert other["gain"] == pytest.approx(other["crossfitted"] - submitted["crossfitted"])
+    assert said["shake_up"]["splits"] == 15  # of 6 groups into 2 and 4
+
+
+@pytest.mark.parametrize(("gain", "lines"), [(0.0018, 1), (0.0, 0), (-0.002, 0)])
+def test_a_way_that_scores_higher_than_the_submitted_one_is_named(gain: float, lines: int) -> None:
+    other = {"name": "unet alone", "crossfitted": 0.79 + gain, "gain": gain, "se": 0.0007}
+    said = outscored({"ensemble": {"crossfitted": 0.79}, "other": other})
+    assert len(said) == lines
+    if lines:
+        assert said[0].startswith(
+            "unet alone scores 0.7918, higher than the submitted recipe with 0.7900 (by 0.0018 ± 0.0007):"
+        )
 
 
 def test_a_ladder_has_no_steps_that_choose_nothing(memory_evidence: type) -> None:
@@ -201,3 +217,33 @@ def test_what_parts_cut_is_named(changes: dict, of_strips: str | None, of_z_bloc
     for oof, said in ((rows.assign(y0=[0, 50]), of_strips), (rows, of_z_blocks), (rows.assign(item="a"), None)):
         lines = unlike_whole_rows(decision, oof)
         assert [line.partition(":")[0] for line in lines] == ([said] if said else [])
+
+
+def _said(groups: int, *of_classes: int, **changes: object) -> dict:
+    by_group = {str(number): 0.5 for number in range(groups)}
+    said = {"crossfitted": 0.5, "interval": [0.4, 0.6], "left_out": 0, "by_group": by_group}
+    return said | {"groups_of_classes": list(of_classes)} | changes
+
+
+def test_an_interval_over_few_groups_is_doubted() -> None:
+    assert doubts(_said(10, 10, 10), ["vessel", "cell"]) == []
+    assert doubts(_said(2, 2, 2, crossfitted=None), ["vessel", "cell"]) == []
+    [line] = doubts(_said(9, 9, 9), ["vessel", "cell"])
+    assert line.startswith("an interval over 9 groups tells little")
+
+
+def test_groups_without_a_class_are_told_beside_the_interval() -> None:
+    lines = doubts(_said(30, 30, 3, 0, left_out=85), ["vessel", "cell", "absent"])
+    assert lines[0] == "cell is in 3 of 30 groups: 85 resamples without a class are left out of the interval"
+    assert lines[1].startswith("an interval over 3 groups with cell tells little")
+    assert doubts(_said(30, 30, 1, interval=None), ["vessel", "cell"])[0].startswith("no interval: cell is in 1 of 30")
+
+
+def test_a_class_of_one_group_costs_the_interval_and_not_the_score(memory_evidence: type) -> None:
+    labels = np.zeros((8, 4, 4), np.uint8)
+    labels[0, :2] = 1
+    evidence = memory_evidence({"a": labels[:, None] * 200}, labels, fold=np.arange(8) % 4)
+    search, free = searching(evidence, FScore("pooled", 1.0))
+    said = evaluate(search, free, 100, 0)
+    assert said["crossfitted"] is not None and said["interval"] is None
+    assert (said["left_out"], said["groups_of_classes"]) == (0, [1])

@@ -13,30 +13,32 @@ def _rows(*scores: float) -> np.ndarray:
 
 
 def test_three_groups_by_hand() -> None:
-    """Public is one of a, b, c. In private the first has .45, .7, .55 and the second .55, .5, .55: it wins once."""
-    first, second = _rows(0.8, 0.3, 0.6), _rows(0.5, 0.6, 0.5)
-    found = shake_up(first, second, np.array(list("abc")), MEAN, 0.33, 100, 0)
+    """Public is one of a, b, c. In private the submitted one has .45, .7, .55 and the other .55, .5, .55: it wins once."""
+    submitted, other = _rows(0.8, 0.3, 0.6), _rows(0.5, 0.6, 0.5)
+    found = shake_up(submitted, other, np.array(list("abc")), MEAN, 0.33, 100, 0)
     assert (found["splits"], found["public_groups"], found["private_groups"]) == (3, 1, 2)
-    assert found["second_wins"] == pytest.approx(1 / 3)
-    # leaders in public: the first, the second, the first; they have .45, .5 and .55 in private
+    assert found["other_wins"] == pytest.approx(1 / 3)
+    # leaders in public: the submitted one, the other, the submitted one; they have .45, .5 and .55 in private
     assert found["leader_loses"] == pytest.approx(2 / 3)
     assert found["drop"] == pytest.approx(((0.8 - 0.45) + (0.6 - 0.5) + (0.6 - 0.55)) / 3)
+    assert found["both_gain"] == pytest.approx((0.55 - 0.45) / 3)
 
 
 def test_a_recipe_that_is_better_everywhere_never_loses() -> None:
     first = _rows(*np.linspace(0.5, 0.8, 7))
     found = shake_up(first, first - [0.01, 0], SEVEN, MEAN, 0.3, 1000, 0)
     assert (found["splits"], found["public_groups"]) == (21, 2)  # 7 choose 2
-    assert (found["second_wins"], found["leader_loses"]) == (0, 0)
+    assert (found["other_wins"], found["leader_loses"]) == (0, 0)
     assert found["drop"] == pytest.approx(0)  # all splits together: neither part is better
     swapped = shake_up(first - [0.01, 0], first, SEVEN, MEAN, 0.3, 1000, 0)
-    assert (swapped["second_wins"], swapped["leader_loses"]) == (1, 0)
+    assert (swapped["other_wins"], swapped["leader_loses"]) == (1, 0)
+    assert found["both_gain"] == 0 and swapped["both_gain"] == pytest.approx(0.01)
 
 
 def test_equal_recipes_never_beat_each_other() -> None:
     first = _rows(*np.linspace(0.5, 0.8, 7))
     found = shake_up(first, first, SEVEN, MEAN, 0.5, 50, 0)
-    assert (found["second_wins"], found["leader_loses"]) == (0, 0)
+    assert (found["other_wins"], found["leader_loses"]) == (0, 0)
 
 
 def test_drawn_splits_come_near_to_all_of_them() -> None:
@@ -46,7 +48,7 @@ def test_drawn_splits_come_near_to_all_of_them() -> None:
     everything = shake_up(first, second, groups, MEAN, 0.25, 10_000, 0)
     drawn = shake_up(first, second, groups, MEAN, 0.25, 1800, 0)
     assert (everything["splits"], drawn["splits"]) == (1820, 1800)
-    for key in ("second_wins", "leader_loses"):
+    for key in ("other_wins", "leader_loses"):
         assert drawn[key] == pytest.approx(everything[key], abs=0.05)
     assert drawn["drop"] == pytest.approx(everything["drop"], abs=0.01)
     assert shake_up(first, second, groups, MEAN, 0.25, 300, 1) == shake_up(first, second, groups, MEAN, 0.25, 300, 1)
@@ -73,3 +75,12 @@ def test_pixels_pool_within_the_parts() -> None:
     counts = np.array([[[0, 1, 1]], [[9, 1, 1]], [[4, 0, 2]]])
     found = shake_up(counts, counts, np.array(["a", "b", "c"]), FScore("pooled", 1.0), 0.3, 10, 0)
     assert found["drop"] == pytest.approx(((0 - 26 / 30) + (18 / 20 - 8 / 12) + (8 / 10 - 18 / 22)) / 3)
+
+
+def test_splits_of_which_a_part_lacks_a_class_are_left_out() -> None:
+    """Of four groups two hold it, one of them must be public: in 2 of the 4 splits. The others would score 1 in public."""
+    counts = np.array([[[4, 2, 2]], [[4, 2, 2]], [[0, 0, 0]], [[0, 0, 0]]])
+    found = shake_up(counts, counts, np.array(list("abcd")), FScore("pooled", 1.0), 0.3, 100, 0)
+    assert (found["splits"], found["left_out"]) == (2, 2)
+    assert found["drop"] == 0
+    assert shake_up(counts[1:], counts[1:], np.array(list("bcd")), FScore("pooled", 1.0), 0.3, 100, 0) is None

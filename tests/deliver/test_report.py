@@ -97,7 +97,7 @@ class Run:
             "rows": self.evidence.rows.to_dict("list"),
         }  # fmt: skip
 
-    def page(self, scores: dict) -> str:
+    def page(self, scores: dict, kinds: tuple[str, ...] = ("stratum", "domain")) -> str:
         history = pd.DataFrame(
             {"epoch": [1, 2, 3], "lr": [1e-3, 5e-4, 0], "loss": [0.9, 0.5, 0.4], "score": [None, None, 0.7]}
         )
@@ -107,10 +107,7 @@ class Run:
             {model: dict.fromkeys(self.folds, RECORD) for model in MODELS},
             {model: dict.fromkeys(self.folds, history) for model in MODELS},
             summarize(self.parts, self.manifest, self.patches, len(self.folds)),
-            {
-                column: summarize_kind(column, self.parts, self.manifest, self.patches)
-                for column in ("stratum", "domain")
-            },
+            {column: summarize_kind(column, self.parts, self.manifest, self.patches) for column in kinds},
             gallery(self.evidence, scores),
         )
 
@@ -143,7 +140,31 @@ def test_the_page_says_what_each_freedom_gained_and_how_far_to_trust_it(page: st
     for one in scores["tried"]:
         assert f"{one['kind']} {one['name']} {one['alone']:.4f}" in text
     assert "How stable the levels are" in text and "kidney" in scores["stability"]
-    assert scores["shake_up"] is None or scores["shake_up"]["second"] in text
+
+
+@pytest.mark.parametrize("gain", [0.0018, -0.0018])
+def test_the_page_compares_the_submitted_recipe_with_the_highest_of_the_others(
+    run: Run, scores: dict, gain: float
+) -> None:
+    other = {"name": "first alone", "crossfitted": 0.7927, "gain": gain, "se": 0.0007}
+    splits = {"splits": 1000, "left_out": 0, "public_groups": 2, "private_groups": 4}
+    shares = {"other_wins": 0.975, "leader_loses": 0.23, "drop": 0.0004, "both_gain": 0.0019}
+    text = _text(run.page(scores | {"other": other, "shake_up": splits | shares}))
+    assert (
+        f"the other way that scores highest is first alone , 0.7927: {'+' if gain > 0 else '−'}0.0018 ± 0.0007" in text
+    )
+    assert ("It scores higher" in text) == (gain > 0)
+    percent = "\N{NARROW NO-BREAK SPACE}%"
+    assert f"first alone beats the submitted recipe on the private part in 97.50{percent}" in text
+    assert "changes by −0.0004" in text and "are worth +0.0019 over" in text
+    assert "lacks a class" not in text
+    assert "7 more splits are left out" in _text(
+        run.page(scores | {"other": other, "shake_up": splits | shares | {"left_out": 7}})
+    )
+    text = _text(run.page(scores | {"other": other, "shake_up": None}))
+    assert "No shake-up: one group holds all of a class" in text
+    text = _text(run.page(scores | {"other": None, "shake_up": None}))
+    assert "Which two to submit" not in text
 
 
 def test_the_page_needs_nothing_but_itself(page: str) -> None:
