@@ -43,7 +43,7 @@ def build_page(
         title=title, metric=_metric(scores["score"]), ensemble=ensemble, notes=scores["notes"],
         chosen_on_validation=scores["selected_on_validation"],
         decided=decided(ensemble), models=models, gpu=any(row["gpu_memory"] for row in models), runs=_runs(records),
-        folds=fold_rows(ensemble, folds), worst_group=worst_group(scores),
+        folds=fold_rows(ensemble, folds), worsts=worsts(scores), groups=_groups(ensemble),
         kinds={column: kind_rows(ensemble, column, rows) for column, rows in kinds.items()},
         ladder=scores["ladder"], tried=scores["tried"], stability=stability_rows(scores), other=scores["other"],
         shake_up=scores["shake_up"],
@@ -158,13 +158,23 @@ def summarize_kind(column: str, parts: pd.DataFrame, manifest: pd.DataFrame, pat
     return dict(zip(names, rows, strict=True))
 
 
-def worst_group(scores: dict) -> dict | None:
-    """The group with the lowest score and how many rows it has; None where groups are not known."""
-    by_group = scores["ensemble"]["by_group"]
-    if len(by_group) < 2:
-        return None
-    name = min(by_group, key=by_group.get)
-    return {"name": name, "score": by_group[name], "rows": scores["rows"]["group"].count(name), "of": len(by_group)}
+def worsts(scores: dict) -> dict[str, dict]:
+    """The domain, the stratum and the group with the lowest score and how many rows it has, where there are several."""
+    found = {}
+    for column, kind in (("domain", "domains"), ("stratum", "strata"), ("group", "groups")):
+        of = scores["ensemble"][f"by_{column}"]
+        if len(of) > 1:
+            name = min(of, key=of.get)
+            found[kind] = {
+                "name": name, "score": of[name], "rows": scores["rows"][column].count(name), "of": len(of),
+            }  # fmt: skip
+    return found
+
+
+def _groups(said: dict) -> str:
+    """How many groups an interval is over."""
+    number = len(said["by_group"])
+    return f"{number} group{'s' * (number != 1)}"
 
 
 def _runs(records: dict[str, dict[int, dict]]) -> list[str]:

@@ -140,6 +140,7 @@ def test_the_page_says_what_each_freedom_gained_and_how_far_to_trust_it(page: st
     for one in scores["tried"]:
         assert f"{one['kind']} {one['name']} {one['alone']:.4f}" in text
     assert "How stable the levels are" in text and "kidney" in scores["stability"]
+    assert text.count(f"95 % interval, {len(scores['ensemble']['by_group'])} groups") == 2
 
 
 @pytest.mark.parametrize("gain", [0.0018, -0.0018])
@@ -165,6 +166,17 @@ def test_the_page_compares_the_submitted_recipe_with_the_highest_of_the_others(
     assert "No shake-up: one group holds all of a class" in text
     text = _text(run.page(scores | {"other": None, "shake_up": None}))
     assert "Which two to submit" not in text
+
+
+def test_the_page_says_how_folds_strata_and_domains_differ(run: Run, scores: dict) -> None:
+    said = scores["ensemble"]
+    changed = said | {"by_domain": {"lab a": 0.61, "lab b": 0.72}}
+    rows = scores["rows"] | {"domain": ["lab a"] * 3 + ["lab b"] * (len(scores["rows"]["row_id"]) - 3)}
+    text = _text(run.page(scores | {"ensemble": changed, "rows": rows}, kinds=("stratum",)))
+    assert f"From the worst to the best held-out set: {said['spread']:.4f} ." in text
+    assert "Worst of 2 domains: lab a , 0.6100 on 3 rows." in text
+    worst = min(said["by_stratum"], key=said["by_stratum"].get)
+    assert f"Worst of 2 strata: {worst} , {said['by_stratum'][worst]:.4f} on 6 rows." in text
 
 
 def test_the_page_needs_nothing_but_itself(page: str) -> None:
