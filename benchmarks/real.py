@@ -33,6 +33,7 @@ HEADER = [
 ]  # fmt: skip
 LADDER = ["set", "with", "cross-fitted Dice", "95 % interval", "gain ± standard error", "optimistic Dice", "minutes"]
 TRIED = ["set", "tried", "alone", "gain ± standard error", "kept"]
+WHERE = {"view": "+ TTA", "model": "+ ensemble", "blend": "+ ensemble", "step": "+ rule"}  # on the ladder
 
 
 def run(name: str, source: Path | None, folder: Path) -> tuple[dict, Finished]:
@@ -52,7 +53,7 @@ def run(name: str, source: Path | None, folder: Path) -> tuple[dict, Finished]:
     found = {
         "kept": kept, "threads": records(folder, next(iter(scores["models"])))[0]["threads"],
         "body": body, "ladder": ladder(name, scores, stored, seconds), "tried": tried(name, scores),
-        "rows": claims(name, scores, minutes, kept),
+        "unhelpful": unhelpful(scores), "rows": claims(name, scores, minutes, kept),
     }  # fmt: skip
     return found, finished
 
@@ -97,16 +98,14 @@ def ladder(name: str, scores: dict, stored: int, seconds: dict[str, float]) -> l
         views = len(rung["views"]) / stored
         needed = {stage: spent for stage, spent in seconds.items() if _model_of(stage) in (None, *rung["models"])}
         spent = sum(each * (views if stage.startswith("oof") else 1) for stage, each in needed.items())
-        gain = f"{rung['gain']:+.4f} ± {rung['se']:.4f}" if "gain" in rung else ""
-        honest, (low, high) = rung["crossfitted"], rung["interval"]
         said = f"{rung['what']} ({', '.join(rung['models'])}; {', '.join(rung['views'])})"
         body.append(
             [
                 name,
                 said,
-                f"{honest:.4f}",
-                f"{low:.4f}…{high:.4f}",
-                gain,
+                f"{rung['crossfitted']:.4f}",
+                _interval(rung["interval"]),
+                _gain(rung) if "gain" in rung else "",
                 f"{rung['optimistic']:.4f}",
                 f"{spent / 60:.1f}",
             ]
@@ -132,11 +131,48 @@ def tried(name: str, scores: dict) -> list[list]:
             name,
             f"{one['kind']} {one['name']}",
             f"{one['alone']:.4f}",
-            f"{one['gain']:+.4f} ± {one['se']:.4f}",
+            _gain(one),
             "yes" if one["kept"] else "no",
         ]
         for one in scores["tried"]
     ]
+
+
+def unhelpful(scores: dict) -> list[str]:
+    """What did not help, in words: an ensemble that its best model beats, lines of the ladder that gain no more than their
+    standard error, and what was left out."""
+    models = {model: one["crossfitted"] for model, one in scores["models"].items()}
+    best, ensemble = max(models, key=models.get), scores["ensemble"]["crossfitted"]
+    lines = []
+    if ensemble < models[best]:
+        lines.append(f"the ensemble, {ensemble:.4f}, is below the best single model, {best} with {models[best]:.4f}")
+    lines += [
+        _little(rung, scores["tried"]) for rung in scores["ladder"] if "gain" in rung and rung["gain"] <= rung["se"]
+    ]
+    left = [f"{one['kind']} {one['name']} ({_gain(one)})" for one in scores["tried"] if not one["kept"]]
+    return lines + ([f"tried and left out: {', '.join(left)}"] if left else [])
+
+
+def _little(rung: dict, tried: list[dict]) -> str:
+    """What a line of the ladder gained, which is little, and what was kept in it all the same."""
+    size, error = abs(rung["gain"]), rung["se"]
+    said = f"{rung['what']} gains {size:.4f} ± {error:.4f}, within its standard error"
+    if rung["gain"] < 0:
+        said = f"{rung['what']} scores {size:.4f} ± {error:.4f} lower than the line before it"
+    kept = [
+        f"{one['name']} was kept by a gain beyond its standard error ({_gain(one)})"
+        for one in tried
+        if one["kept"] and WHERE[one["kind"]] == rung["what"] and one["gain"] > one["se"]
+    ]
+    return said + (f", though {' and '.join(kept)}" if kept else "")
+
+
+def _gain(one: dict) -> str:
+    return f"{one['gain']:+.4f} ± {one['se']:.4f}"
+
+
+def _interval(bounds: list[float] | None) -> str:
+    return "–" if bounds is None else "{:.4f}…{:.4f}".format(*bounds)
 
 
 def _model_of(stage: str) -> str | None:
@@ -149,14 +185,13 @@ def records(folder: Path, model: str) -> list[dict]:
 
 
 def _row(name: str, model: str, said: dict, of_folds: list[dict]) -> list:
-    low, high = said["interval"] or (float("nan"),) * 2
     speed = f"{np.mean([r['images_per_second'] for r in of_folds]):.1f}" if of_folds else ""
     memory = f"{max(r['peak_rss_bytes'] for r in of_folds) / 2**30:.1f}" if of_folds else ""
     return [
         name,
         model,
         f"{said['crossfitted']:.4f}",
-        f"{low:.4f}…{high:.4f}",
+        _interval(said["interval"]),
         f"{said['optimistic']:.4f}",
         speed,
         memory,
@@ -223,14 +258,15 @@ def write(sets: dict) -> None:
     note = (
         "From random weights, on CPU. Scores from submissions/scores.json, speed and memory from the run records of each "
         f"fold. Threads a training: {threads}. The second table decides anew with one freedom more in each line, out of fold "
-        "throughout; its minutes are those of the stages that a line needs. The third says what was tried for the last line, and "
-        "what did not help."
+        "throughout; its minutes are those of the stages that a line needs. The third says what was tried for the last line."
     )
     if kept := [name for name, one in sets.items() if one.get("kept")]:
         note += (
             f" Trainings of {', '.join(kept)} were kept from an earlier run (`stages.keep` found their first steps the same); "
             "their minutes and img/s are of that run, whatever ran beside it."
         )
+    said = [f"- {name}: {line}." for name, one in sets.items() for line in one.get("unhelpful", [])]
+    note += "\n\nWhat did not help:\n\n" + "\n".join(said) if said else ""
     command = "uv run python -m benchmarks.real"
     write_results("real", "Real competitions", command, tables, rows, note, sets=sets)
 

@@ -1,10 +1,11 @@
 """The benchmarks still run. What they find is measured by hand, on a quiet machine."""
 
 import json
+from pathlib import Path
 
 import pytest
 
-from benchmarks import inference, tiling, training, training_gpu, tuning
+from benchmarks import inference, real, results, tiling, training, training_gpu, tuning
 
 
 def test_the_tiling_benchmark_runs(capsys: pytest.CaptureFixture[str]) -> None:
@@ -53,3 +54,63 @@ def test_the_benchmark_of_the_search_runs(capsys: pytest.CaptureFixture[str]) ->
     ]  # fmt: skip
     lost = [row for row in rows if row["what"].endswith("below the best of all combinations")]
     assert len(lost) == 2 and all(row["met"] for row in lost)
+
+
+def _rung(what: str, crossfitted: float, **more: object) -> dict:
+    said = {"models": ["a", "b"], "views": ["identity"], "optimistic": 0.8, "interval": [0.6, 0.9]}
+    return said | {"what": what, "crossfitted": crossfitted} | more
+
+
+def _way(crossfitted: float, interval: list[float] | None) -> dict:
+    return {"crossfitted": crossfitted, "optimistic": 0.8, "interval": interval}
+
+
+SCORES = {
+    "models": {"a": _way(0.7927, None), "b": _way(0.78, [0.7, 0.8])},
+    "ensemble": _way(0.7909, [0.7, 0.8]),
+    "ladder": [
+        _rung("single model", 0.78, interval=None),
+        _rung("+ TTA", 0.79, gain=0.01, se=0.002),
+        _rung("+ ensemble", 0.791, gain=0.001, se=0.002),
+        _rung("+ rule", 0.7909, gain=-0.0001, se=0.0001),
+    ],
+    "tried": [
+        {"kind": "model", "name": "b", "alone": 0.78, "gain": 0.001, "se": 0.003, "kept": True},  # with others
+        {"kind": "step", "name": "min_area", "alone": 0.79, "gain": 0.0007, "se": 0.0006, "kept": True},
+        {"kind": "step", "name": "largest", "alone": 0.78, "gain": -0.002, "se": 0.001, "kept": False},
+    ],
+}
+
+
+def test_the_tables_of_real_competitions_have_a_dash_where_one_group_has_no_interval() -> None:
+    lines = real.ladder("few", SCORES, 1, {"tune": 60.0, "train@a-0": 120.0})
+    assert [line[3] for line in lines] == ["–", *["0.6000…0.9000"] * 3]
+    assert lines[2] == [
+        "few",
+        "+ ensemble (a, b; identity)",
+        "0.7910",
+        "0.6000…0.9000",
+        "+0.0010 ± 0.0020",
+        "0.8000",
+        "3.0",
+    ]
+    assert real.tried("few", SCORES)[1] == ["few", "step min_area", "0.7900", "+0.0007 ± 0.0006", "yes"]
+
+
+def test_what_did_not_help_is_said_in_words(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    said = real.unhelpful(SCORES)
+    assert said == [
+        "the ensemble, 0.7909, is below the best single model, a with 0.7927",
+        "+ ensemble gains 0.0010 ± 0.0020, within its standard error",
+        "+ rule scores 0.0001 ± 0.0001 lower than the line before it, though min_area was kept by a gain beyond its standard "
+        "error (+0.0007 ± 0.0006)",
+        "tried and left out: step largest (-0.0020 ± 0.0010)",
+    ]  # fmt: skip
+    better = SCORES | {"ensemble": _way(0.8, None), "ladder": SCORES["ladder"][:2], "tried": SCORES["tried"][:2]}
+    assert real.unhelpful(better) == []
+    monkeypatch.setattr(results, "RESULTS", tmp_path)
+    real.write({"few": {"rows": [], "unhelpful": said}})
+    assert f"What did not help:\n\n- few: {said[0]}.\n" in (tmp_path / "real.md").read_text()
+    assert json.loads((tmp_path / "real.json").read_text())["sets"]["few"]["unhelpful"] == said
+    real.write({"few": {"rows": [], "unhelpful": []}})
+    assert "did not help" not in (tmp_path / "real.md").read_text()
