@@ -2,8 +2,9 @@
 
 import os
 import sys
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Sized
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 import torch
@@ -26,6 +27,7 @@ class Batches:
     """
 
     name: str
+    _made: "weakref.ref[Made | _Ahead]"  # of them, those that are asked for at present; they hold this object
 
     def __init__(
         self,
@@ -49,17 +51,27 @@ class Batches:
     def epoch(self, epoch: int, order: np.ndarray, done: int) -> Iterable[Batch]:
         """The batches of `order` without the first `done`, which are not loaded, and without a last smaller one."""
         starts = range(done * self.batch, len(order) - self.batch + 1, self.batch)
-        return self._load([(epoch, item) for item in order.tolist()], self.batch, starts, self._training)
+        keys = [(epoch, item) for item in order.tolist()]
+        return self._load(keys, self.batch, starts, self._training, at_once=False)
 
     def each_once(self, batch: int) -> Iterable[tuple[torch.Tensor, torch.Tensor]]:
         """Batches of windows (B, C, H, W) and labels (B, H, W, …), uint8: all that are scored, in order."""
         keys = [(None, item) for item in range(self.scored)]
-        return self._load(keys, batch, range(0, len(keys), batch), self._scoring)
+        return self._load(keys, batch, range(0, len(keys), batch), self._scoring, at_once=True)
 
-    def _load(self, keys: list[Key], batch: int, starts: range, make: Callable[..., tuple]) -> "Made | _Ahead":
+    def make_next(self) -> None:
+        """Lets a thread make the next batch; without being told, it does when that is asked for."""
+        if made := self._made():
+            made.make_next()
+
+    def _load(
+        self, keys: list[Key], batch: int, starts: range, make: Callable[..., tuple], at_once: bool
+    ) -> "Made | _Ahead":
         self._keys[:] = [keys[start : start + batch] for start in starts]
         batches = Made(make, self._parts)
-        return _Ahead(batches, self.device) if self._parts.num_workers else batches
+        made = _Ahead(batches, self.device, at_once) if self._parts.num_workers else batches
+        self._made = weakref.ref(made)
+        return made
 
     def _training(self, part: tuple) -> Batch:
         raise NotImplementedError
@@ -103,6 +115,9 @@ class Made:
     def __iter__(self) -> Iterator[tuple]:
         return map(self.make, self.parts)
 
+    def make_next(self) -> None:
+        """Nothing: there is no thread."""
+
 
 class _Ahead:
     """Batches, of which a thread makes the next one while one is worked on.
@@ -110,32 +125,44 @@ class _Ahead:
     Otherwise each is waited for: the process that made its parts answers when it is not busy with others, and a step
     whose thousands of kernels a CPU can hardly launch as fast as a GPU runs them would launch those of the batch as
     well. The thread launches them while autograd, which needs no Python, launches the backward pass; into the same
-    stream, so that all that a step does comes in order.
+    stream, so that all that a step does comes in order. The forward pass would have to take turns with it: the loop
+    says when the backward pass begins. at_once: there is none, and the thread need not be told.
     """
 
-    def __init__(self, batches: "Made", device: torch.device):
-        self.batches, self.device = batches, device
+    def __init__(self, batches: "Made", device: torch.device, at_once: bool):
+        self.batches, self.device, self.at_once = batches, device, at_once
+        self._coming: Future | None = None
 
     def __len__(self) -> int:
         return len(self.batches)
 
     def __iter__(self) -> Iterator[tuple]:
-        parts, make = iter(self.batches.parts), self.batches.make
-
-        def next_one() -> tuple[tuple, tuple | None] | None:
-            part = next(parts, None)
-            try:
-                return None if part is None else (part, make(part))
-            except torch.OutOfMemoryError:  # of which the step has most: this batch is made behind it
-                return part, None
-
-        with ThreadPoolExecutor(1, initializer=_use, initargs=(self.device,)) as thread:
-            coming = thread.submit(next_one)
-            while (found := coming.result()) is not None:
+        self._parts, self._coming = iter(self.batches.parts), None
+        with ThreadPoolExecutor(1, initializer=_use, initargs=(self.device,)) as self._thread:
+            while (found := self._taken()) is not None:
                 part, batch = found
-                batch = make(part) if batch is None else batch
-                coming = thread.submit(next_one)
+                batch = self.batches.make(part) if batch is None else batch
+                if self.at_once:
+                    self.make_next()
                 yield batch
+
+    def make_next(self) -> None:
+        """Lets the thread begin with the next batch, unless it has."""
+        if self._coming is None:
+            self._coming = self._thread.submit(self._next_one)
+
+    def _taken(self) -> tuple[tuple, tuple | None] | None:
+        """The next batch behind what it was made of; None at the end."""
+        self.make_next()
+        coming, self._coming = self._coming, None
+        return coming.result()
+
+    def _next_one(self) -> tuple[tuple, tuple | None] | None:
+        part = next(self._parts, None)
+        try:
+            return None if part is None else (part, self.batches.make(part))
+        except torch.OutOfMemoryError:  # of which the step has most: this batch is made behind it
+            return part, None
 
 
 def _use(device: torch.device) -> None:

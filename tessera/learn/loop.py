@@ -47,6 +47,7 @@ class Setup(NamedTuple):
     clip: float | None  # gradient norm
     note: Callable[[str], None]  # says a line to the person
     least_batch: int = 1  # images that the network trains on at once
+    meanwhile: Callable[[], None] = lambda: None  # lets a thread work: a backward pass begins, which needs no Python
 
 
 def train_epoch(run: Run, batches: Iterable[Batch], setup: Setup, after_step: Callable[[], None]) -> dict:
@@ -107,6 +108,7 @@ def _gradients(run: Run, batch: Batch, setup: Setup) -> torch.Tensor:
         with whole.using(number) if whole else nullcontext():
             loss = setup.loss(predicted, piece.target.float(), piece.valid.float())
         loss = loss * (len(piece.items) / len(batch.items))
+        setup.meanwhile()
         run.scaler.scale(loss).backward()
         total += loss.detach()
     return total

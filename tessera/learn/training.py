@@ -84,11 +84,12 @@ class Training:
         ranks.refuse_differences(str(state))
         if state and (saved := ranks.from_first(lambda: load_state(state, clock.note))):
             run.restore(saved)
-        keeper, setup = Keeper(state, self.machine.save_seconds, run.state), self._setup(clock)
+        keeper = Keeper(state, self.machine.save_seconds, run.state)
         loader = build_loader(
             items, scored, self.model, self.task, batch // ranks.count(), self.machine, clock.note, run.loader
         )
         run.load_with(loader.name, clock.note)
+        setup = self._setup(clock, loader)
 
         def after_step() -> None:
             clock.step()
@@ -110,11 +111,12 @@ class Training:
                 clock.say(row)
         return run
 
-    def _setup(self, clock: Clock) -> Setup:
+    def _setup(self, clock: Clock, loader: "Batches") -> Setup:
         loss, mixing = build_loss(self.model.loss, self.model.auxiliary), build_mixing(self.model.mix)
         return Setup(
-            loss, mixing, self.model.seed, self.device, self.amp, self.model.clip, clock.note, self.model.least_batch
-        )
+            loss, mixing, self.model.seed, self.device, self.amp, self.model.clip, clock.note, self.model.least_batch,
+            loader.make_next,
+        )  # fmt: skip
 
     def _is_scored(self, epoch: int) -> bool:
         return epoch % self.model.validate_every == 0 or epoch == self.model.epochs

@@ -1,6 +1,8 @@
+import gc
 import multiprocessing
 import os
 import threading
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 
@@ -144,3 +146,46 @@ def test_a_batch_for_which_there_is_no_memory_is_made_behind_the_step(
 
     monkeypatch.setattr(loader, "_training", full)
     assert [batch.items.tolist() for batch in loader.epoch(0, ORDER, 0)] == expected
+
+
+def test_the_next_batch_is_made_from_when_the_loop_says(items: Windows, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of what is scored, at once; and unless the loop says so, when it is asked for."""
+    loader = Loader(items, items, Binary(["a"]), batch=2, workers=1, device=CPU)
+    made, begun = [], threading.Semaphore(0)
+    for kind in ("_training", "_scoring"):
+        make = getattr(loader, kind)
+        monkeypatch.setattr(
+            loader, kind, lambda part, make=make: (made.append(part[0]), begun.release(), make(part))[2]
+        )
+
+    batches = iter(loader.epoch(0, ORDER, 0))
+    assert next(batches).items.tolist() == [3, 1] and begun.acquire(timeout=60)
+    assert not begun.acquire(timeout=0.2)
+    loader.make_next()
+    loader.make_next()
+    assert begun.acquire(timeout=60)
+    assert not begun.acquire(timeout=0.2)
+    assert [batch.items.tolist() for batch in batches] == [[4, 1], [5, 9]]
+    assert made == [[3, 1], [4, 1], [5, 9]]
+
+    loader.make_next()  # of batches that have ended
+
+    made.clear()
+    begun = threading.Semaphore(0)
+    scored = iter(loader.each_once(1))
+    next(scored)
+    assert begun.acquire(timeout=60) and begun.acquire(timeout=60)
+    assert len(list(scored)) == 2
+    assert made == [[0], [1], [2]]
+
+
+def test_a_loader_that_is_let_go_of_is_gone_at_once(items: Windows) -> None:
+    """With its processes and what it holds of a GPU's memory: nothing that it refers to refers to it."""
+    loader = Loader(items, items, Binary(["a"]), batch=2, workers=1, device=CPU)
+    list(loader.epoch(0, ORDER, 0))
+    next(iter(loader.each_once(1)))
+    kept = weakref.ref(loader)
+    gc.disable()
+    del loader
+    gc.enable()
+    assert kept() is None

@@ -189,3 +189,16 @@ def test_sums_do_not_depend_on_how_many_are_read_at_once() -> None:
     assert sums.row() == {"loss": pytest.approx(0.3), "images": 28, "seconds": 14.0, "data_wait": 0.25}
     sums.clear()
     assert sums.state() == {"loss": 0.0, "images": 0, "seconds": 0.0, "waited": 0.0}
+
+
+@pytest.mark.parametrize("pieces", [1, 3])
+def test_what_waits_for_the_backward_pass_is_told_as_it_begins(pieces: int) -> None:
+    network, told = Network(), []
+    setup = Setup(build_loss(Loss(bce=1.0)), build_mixing(Mix()), 0, CPU, "none", None, print)
+    run = _run(network, pieces)
+
+    def begins() -> None:
+        told.append((len(network.seen), network.layers[0].weight.grad is None))
+
+    train_epoch(run, _batches(2), setup._replace(meanwhile=begins), lambda: None)
+    assert told == [(n + 1, n % pieces == 0) for n in range(2 * pieces)]

@@ -289,3 +289,12 @@ def test_unchanged_windows_train_to_the_same_weights_with_either_loader(
     weights = [torch.cat([p.flatten() for p in run.network.parameters()]) for run in runs]
     assert torch.equal(*weights)
     assert runs[0].history[-1]["score"] == runs[1].history[-1]["score"]
+
+
+def test_a_training_tells_its_loader_of_each_backward_pass(
+    store: PixelStore, tmp_path: Path, model: Callable[..., Model], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = []
+    monkeypatch.setattr(DeviceLoader, "make_next", lambda self: told.append(self))
+    run = train(store, section := model(epochs=2, slices=3), tmp_path / "state.pt", "device")
+    assert len(told) == sum(row["images"] for row in run.history) // section.batch > 2
