@@ -1,8 +1,11 @@
 """Windows at another size than they were read at, on a device; to the bit what `tessera.data.zooming` makes, but for
-means that lie halfway between two grey values."""
+means that lie halfway between two grey values.
 
+What depends on sizes alone is sent once and kept: sent with each batch, it would be waited for each time.
+"""
+
+import functools
 import math
-from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -25,28 +28,38 @@ def resize_labels(labels: torch.Tensor, size: int) -> torch.Tensor:
     length = labels.shape[-1]
     if length == size:
         return labels
-    places = zooming.resize_labels(np.arange(length, dtype=np.int32)[None], (1, size))[0]  # however OpenCV cuts them
-    nearest = torch.from_numpy(places).to(labels.device)
+    nearest = _nearest(length, size, labels.device)
     return labels[:, :, nearest[:, None], nearest]
+
+
+@functools.cache
+def _nearest(length: int, size: int, device: torch.device) -> torch.Tensor:
+    """Which of `length` pixels each of `size` shows."""
+    places = zooming.resize_labels(np.arange(length, dtype=np.int32)[None], (1, size))[0]  # however OpenCV cuts them
+    return torch.from_numpy(places).long().to(device)
 
 
 def _mean(windows: torch.Tensor, size: int) -> torch.Tensor:
     """Tap by tap: a matrix product would be cut to TF32."""
-    scale = windows.shape[-1] / size
-    columns = sum(windows[..., at] * weight for at, weight in _covered(scale, size, windows.device))
-    means = sum(columns[..., at, :] * weight[:, None] for at, weight in _covered(scale, size, windows.device))
-    halves_up = scale == 2 and windows.shape[1] != 2  # OpenCV's own exception
+    length = windows.shape[-1]
+    taps = _covered(length, size, windows.device)
+    columns = sum(windows[..., at] * weight for at, weight in taps)
+    means = sum(columns[..., at, :] * weight[:, None] for at, weight in taps)
+    halves_up = length == 2 * size and windows.shape[1] != 2  # OpenCV's own exception
     return ((means + 0.5).floor() if halves_up else means.round()).byte()
 
 
-def _covered(scale: float, size: int, device: torch.device) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """The first, second, … pixel that each of `size` covers, and its share; 0 where it covers fewer."""
+@functools.cache
+def _covered(length: int, size: int, device: torch.device) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    """The first, second, … of `length` pixels that each of `size` covers, and its share; 0 where it covers fewer."""
+    scale, taps = length / size, []
     starts = np.arange(size) * scale
     for tap in range(math.ceil(scale) + 1):
         at = np.floor(starts).astype(int) + tap
         overlap = np.minimum(starts + scale, at + 1) - np.maximum(starts, at)
         share = (overlap.clip(0, 1) / scale).astype(np.float32)
-        yield tuple(torch.from_numpy(array).to(device) for array in (at.clip(max=round(scale * size) - 1), share))
+        taps.append(tuple(torch.from_numpy(array).to(device) for array in (at.clip(max=length - 1), share)))
+    return taps
 
 
 def _linear(windows: torch.Tensor, size: int) -> torch.Tensor:
@@ -58,6 +71,7 @@ def _linear(windows: torch.Tensor, size: int) -> torch.Tensor:
     return ((rows + 2) >> 2).byte()
 
 
+@functools.cache
 def _neighbours(length: int, size: int, device: torch.device, clamp: bool) -> tuple[torch.Tensor, ...]:
     """Each pixel's two neighbours among `length`, and their weights. clamp: beyond the border all weight is the
     border's; otherwise it is there twice, as along OpenCV's rows."""

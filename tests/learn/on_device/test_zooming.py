@@ -20,3 +20,15 @@ def test_windows_are_resized_as_on_the_cpu(read: int, seen: int, channels: int) 
     np.testing.assert_array_equal(found, zooming.resize(image, (seen, seen)))
     nearest = resize_labels(torch.from_numpy(labels)[None, None], seen)[0, 0]
     np.testing.assert_array_equal(nearest, zooming.resize_labels(labels, (seen, seen)))
+
+
+@pytest.mark.parametrize("seen", [25, 57])
+def test_what_is_kept_of_one_batch_is_not_sent_with_the_next(seen: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor bound to how the first one was made: what is scored is, in inference mode."""
+    windows = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (2, 3, 41, 41), np.uint8))
+    with torch.inference_mode():
+        first = resize(windows, seen), resize_labels(windows, seen)
+    monkeypatch.delattr(torch, "from_numpy")
+    again = resize(windows, seen), resize_labels(windows, seen)
+    assert all(torch.equal(one, other) for one, other in zip(first, again, strict=True))
+    (again[0] * torch.ones((), requires_grad=True)).sum().backward()
