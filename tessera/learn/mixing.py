@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from tessera.learn.on_device.pixels import send
+
 if TYPE_CHECKING:
     from tessera.params.mix import Mix
 
@@ -31,7 +33,7 @@ def build_mixing(mix: "Mix") -> Mixing:
         batch, choice = (windows, target, valid), generator.random()
         for share, change in changes:
             if choice < share:
-                partners = torch.from_numpy(generator.permutation(len(windows))).to(windows.device)
+                partners = send(generator.permutation(len(windows)), windows.device)
                 return change(batch, tuple(tensor[partners] for tensor in batch), generator)
             choice -= share
         return batch
