@@ -13,6 +13,7 @@ from tessera.learn.on_device.turns import Turn
 from tessera.tasks import IGNORE
 
 BLOCK = 2**28  # bytes that are sent at once
+PLANES = 4  # whose pixels are looked up at once: the address of a pixel takes eight bytes
 NOWHERE = -(2**60)  # the address of rows and columns whose labels are ignored: negative whatever is added
 
 
@@ -101,10 +102,12 @@ class DevicePixels:
 
     def read(self, found: Found) -> tuple[torch.Tensor, torch.Tensor]:
         """Windows (B, S·C, h, w) and labels (B, K, h, w), uint8."""
-        parts = send(found.addresses, self.device).split(found.lengths, dim=1)
-        places = _sums(*parts[3:])
-        labels = self._labels[places.clamp(min=0)].masked_fill_(places < 0, IGNORE)
-        return self._pixels[_sums(*parts[:3])], labels
+        down, across, first, *of_labels = send(found.addresses, self.device).split(found.lengths, dim=1)
+        windows = _gathered(self._pixels, _sums(down, across), first)
+        down, across, first = of_labels
+        places = _sums(down, across)
+        ignored = places < 0
+        return windows, _gathered(self._labels, places.clamp_(min=0), first).masked_fill_(ignored, IGNORE)
 
 
 def _flat(arrays: list[np.ndarray], device: torch.device) -> torch.Tensor:
@@ -119,9 +122,15 @@ def _flat(arrays: list[np.ndarray], device: torch.device) -> torch.Tensor:
     return whole
 
 
-def _sums(down: torch.Tensor, across: torch.Tensor, first: torch.Tensor) -> torch.Tensor:
-    """The places (B, n, h, w) that addresses stand for; negative where labels are ignored."""
-    return (down[:, :, None] + across[:, None, :])[:, None] + first[:, :, None, None]
+def _sums(down: torch.Tensor, across: torch.Tensor) -> torch.Tensor:
+    """The places (B, 1, h, w) within a plane that addresses stand for; negative where labels are ignored."""
+    return (down[:, :, None] + across[:, None, :])[:, None]
+
+
+def _gathered(flat: torch.Tensor, places: torch.Tensor, first: torch.Tensor) -> torch.Tensor:
+    """Planes (B, n, h, w) that begin at `first` (B, n)."""
+    some = [flat[places + begin[..., None, None]] for begin in first.split(PLANES, dim=1)]
+    return some[0] if len(some) == 1 else torch.cat(some, 1)
 
 
 def send(array: np.ndarray, device: torch.device) -> torch.Tensor:
