@@ -15,7 +15,7 @@ from tessera.learn.on_device.turns import Turn
 from tessera.learn.on_device.zooming import resize, resize_labels
 from tessera.tasks import Binary
 
-PLANNERS = 2  # processes that know the windows of a batch before a fast GPU asks for it
+PLANNERS = 2  # least processes, where there are that many, that know the windows of a batch before a GPU asks for it
 
 
 class Plan(NamedTuple):
@@ -44,7 +44,7 @@ class DeviceLoader(Batches):
         changes: Changes,
     ):
         plans = _Plans(items, scored, layout, changes)
-        super().__init__(plans, len(scored), batch, min(workers, PLANNERS), _as_it_is, pixels.device)
+        super().__init__(plans, len(scored), batch, min(workers, max(PLANNERS, workers // 2)), _as_it_is, pixels.device)
         self.shape, self.pixels, self.changes = items.shape, pixels, changes
         self.encode = task.encode_soft_target if items.soft else task.encode_target
 

@@ -136,6 +136,12 @@ def test_processes_that_plan_change_nothing(store: PixelStore) -> None:
             assert all(torch.equal(mine, theirs) for mine, theirs in zip(one, other, strict=True))
 
 
+@pytest.mark.parametrize(("workers", "planners"), [(0, 0), (1, 1), (2, 2), (3, 2), (8, 4)])
+def test_half_of_the_workers_plan(store: PixelStore, workers: int, planners: int) -> None:
+    """Two at least, where there are that many."""
+    assert loader_of(store, Augment(), Multilabel(CLASSES), workers=workers)._parts.num_workers == planners
+
+
 def test_an_error_in_the_middle_does_not_end_an_epoch(store: PixelStore, monkeypatch: pytest.MonkeyPatch) -> None:
     loader = loader_of(store, Augment(), Multilabel(CLASSES))
     monkeypatch.setattr(loader.pixels, "read", lambda found: [][1])
