@@ -153,7 +153,8 @@ class Training:
         ema = Ema(network, self.model.ema)
         if self.machine.compile:
             network.compile()  # in place: the names of its weights stay
-        cuda = self.device.type == "cuda"
+        if cuda := self.device.type == "cuda":
+            torch.backends.cudnn.benchmark = True  # batches are of one shape: it pays to try which kernels are fastest
         optimiser = build_optimiser(network, self.model)
         schedule = build_schedule(self.model.schedule, optimiser, steps, self.model.warmup)
         scaler = torch.amp.GradScaler(self.device.type, enabled=self.amp == "fp16")

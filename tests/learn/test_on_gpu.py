@@ -86,6 +86,7 @@ def test_it_learns_at_every_precision_with_either_loader(
     assert run.history[-1]["score"] > 0.8
     assert run.loader == loader
     assert run.optimiser.defaults["fused"]
+    assert torch.backends.cudnn.benchmark
     assert {(tensor.dtype, tensor.device) for tensor in run.network.parameters()} == {(torch.float32, GPU)}
 
 
