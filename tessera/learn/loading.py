@@ -81,7 +81,7 @@ class Batches:
 
 
 class Loader(Batches):
-    """Batches whose windows the processes read and change; those that are scored stay on the CPU."""
+    """Batches whose windows the processes read and change."""
 
     name = "workers"
 
@@ -92,13 +92,15 @@ class Loader(Batches):
 
     def _training(self, part: tuple[list[int], torch.Tensor]) -> Batch:
         numbers, packed = part
-        windows, labels = self._unpacked(packed.to(self.device, non_blocking=True))
+        windows, labels = self._unpacked(packed)
         return Batch(torch.tensor(numbers), windows, *self.encode(labels))
 
     def _scoring(self, part: tuple[list[int], torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
         return self._unpacked(part[1])
 
     def _unpacked(self, packed: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Windows and labels, on the device."""
+        packed = packed.to(self.device, non_blocking=True)
         windows, labels = packed.tensor_split([packed.shape[1] - self.classes], 1)
         return windows, classes_last(labels)
 

@@ -96,8 +96,7 @@ def average(tensors: list[torch.Tensor]) -> None:
         with _exchange():
             distributed.all_reduce(flat)
         means = (flat / count()).split([tensor.numel() for tensor in tensors])
-        for tensor, mean in zip(tensors, means, strict=True):
-            tensor.copy_(mean.view_as(tensor))
+        torch._foreach_copy_(tensors, [mean.view_as(tensor) for tensor, mean in zip(tensors, means, strict=True)])
 
 
 def any_says(*flags: bool) -> list[bool]:
