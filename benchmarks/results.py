@@ -1,5 +1,6 @@
 """How every benchmark runs a whole pipeline and writes its table."""
 
+import hashlib
 import json
 import os
 import platform
@@ -8,7 +9,7 @@ import subprocess
 import sys
 import time
 from datetime import UTC, datetime
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import NamedTuple
 
@@ -60,15 +61,21 @@ def write_results(
     tables: list[tuple[list[str], list[list]]],
     rows: list[dict],
     note: str = "",
+    begun: dict | None = None,
     **more: object,
 ) -> None:
-    """Writes results/<name>.md (the tables) and .json (rows of what, ours, peer, peer_name, ratio, goal, met; and `more`)."""
+    """Writes results/<name>.md (the tables) and .json (rows of what, ours, peer, peer_name, ratio, goal, met; and `more`).
+
+    begun: the `checkout` when it began, of what runs in it, not in a clone.
+    """
     about = {
-        "command": command, "date": datetime.now(UTC).strftime("%Y-%m-%d"), "commit": commit(),
+        "command": command, "date": datetime.now(UTC).strftime("%Y-%m-%d"), **(begun or {"commit": commit()}),
         "machine": f"{os.cpu_count()} × {processor()}", "python": platform.python_version(),
-        "versions": {package: version(package) for package in PACKAGES},
+        "versions": {package: _version(package) for package in PACKAGES},
     }  # fmt: skip
     lines = [f"# {title}", "", f"`{command}` on {about['machine']}, commit {about['commit']}, {about['date']}."]
+    if begun and (said := said_of(begun, checkout())):
+        lines += ["", said]
     lines += ["", ", ".join(f"{package} {number}" for package, number in about["versions"].items()) + "."]
     for header, body in [
         *tables,
@@ -93,11 +100,50 @@ def claim(what: str, ours: object, goal: str, met: bool) -> dict:
     return {"what": what, "ours": ours, "peer": None, "peer_name": None, "ratio": None, "goal": goal, "met": bool(met)}
 
 
-def commit() -> str:
+def commit(root: Path = ROOT) -> str:
     """The commit that a clone gets."""
     return subprocess.run(
-        ["git", "rev-parse", "--short=12", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True
+        ["git", "rev-parse", "--short=12", "HEAD"], cwd=root, capture_output=True, text=True, check=True
     ).stdout.strip()
+
+
+def checkout(root: Path = ROOT) -> dict[str, object]:
+    """What runs: the commit, the files that differ from it but for results, and a digest of all code, which says what
+    ran where git does not (of a copy on a rented machine, say): commit and changed are then None."""
+    code = hashlib.sha256()
+    for path in sorted(path for room in ("tessera", "stages", "benchmarks") for path in root.glob(f"{room}/**/*.py")):
+        code.update(str(path.relative_to(root)).encode() + b"\0" + path.read_bytes())
+    found: dict[str, object] = {"commit": None, "changed": None, "code": code.hexdigest()[:12]}
+    if not (root / ".git").exists():
+        return found
+    status = ["git", "status", "--porcelain", "--untracked-files=all", "--", ".", ":!benchmarks/results"]
+    try:
+        said = subprocess.run(status, cwd=root, capture_output=True, text=True, check=True).stdout
+        return found | {"commit": commit(root), "changed": [line[3:] for line in said.splitlines()]}
+    except (OSError, subprocess.CalledProcessError):  # no git, or one that does not trust the folder's owner
+        return found
+
+
+def said_of(begun: dict, now: dict) -> str:
+    """What a person must know of a checkout that is not, or not all the time, the commit it names; else nothing."""
+    lines = []
+    if begun["commit"] is None:
+        lines.append(
+            f"No commit: git did not say. The code's digest is {begun['code']} (`benchmarks.results.checkout`)."
+        )
+    if changed := begun["changed"]:
+        more = f" and {len(changed) - 5} more" if len(changed) > 5 else ""
+        lines.append(f"Not the commit alone: changed were {', '.join(f'`{name}`' for name in changed[:5])}{more}.")
+    if any(begun[key] != now[key] for key in ("commit", "code")):
+        lines.append(f"The checkout changed meanwhile, to commit {now['commit']}, code {now['code']}.")
+    return " ".join(lines)
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:  # which a rented machine may lack, if this benchmark does not need it
+        return "not installed"
 
 
 def processor() -> str:

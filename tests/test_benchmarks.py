@@ -1,6 +1,7 @@
 """The benchmarks still run. What they find is measured by hand, on a quiet machine."""
 
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,50 @@ def test_the_benchmark_of_loaders_runs(capsys: pytest.CaptureFixture[str]) -> No
     said = capsys.readouterr().out
     found = json.JSONDecoder().raw_decode(said, said.index("{\n"))[0]
     assert list(found["img/s"]["tiny"]) == ["network alone", "device", "workers", "naive"]
+
+
+def test_what_the_benchmark_of_loaders_knows_so_far_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By itself, and without rounding a goal into reach."""
+    monkeypatch.setattr(results, "RESULTS", tmp_path)
+    monkeypatch.setattr(results, "PACKAGES", ("torch", "tessera-of-no-index"))
+    ways = {
+        "network alone": [100.0, 110.0, 90.0],
+        "device": [94.996, 104.4956, 90.0],
+        "workers": [80.0],
+        "naive": [70.0],
+    }
+    begun = {"commit": None, "changed": None, "code": "abc"}
+    training_gpu.write({"Unet-resnet34": ways}, "A GPU", training_gpu.FULL, begun)
+    found = json.loads((tmp_path / "training_gpu.json").read_text())
+    assert [(row["ours"], row["met"]) for row in found["rows"]] == [(0.95, False)] + [("not measured", False)] * 2
+    assert found["rounds"]["Unet-resnet34"] == ways
+    text = (tmp_path / "training_gpu.md").read_text()
+    assert "tessera-of-no-index not installed" in text
+    assert "| Unet-resnet34 | 100 | 95 | 80 | 70 | 0.95 | 0.950…1.000 |" in text
+    assert "git did not say. The code's digest is abc" in text and "The checkout changed meanwhile" in text
+
+
+def test_a_checkout_says_in_what_it_is_not_its_commit(tmp_path: Path) -> None:
+    (tmp_path / "tessera").mkdir()
+    (tmp_path / "tessera/a.py").write_text("a = 1\n")
+    bare = results.checkout(tmp_path)
+    assert (bare["commit"], bare["changed"]) == (None, None)
+    git = ["git", "-c", "user.name=a", "-c", "user.email=a@b", "-C", str(tmp_path)]
+    for command in (["init", "-q"], ["add", "-A"], ["commit", "-q", "-m", "a"]):
+        subprocess.run([*git, *command], check=True)
+    clean = results.checkout(tmp_path)
+    assert len(clean["commit"]) == 12 and clean["changed"] == [] and clean["code"] == bare["code"]
+    assert results.said_of(clean, clean) == ""
+    (tmp_path / "benchmarks/results").mkdir(parents=True)
+    (tmp_path / "benchmarks/results/a.md").write_text("what it writes itself")
+    assert results.checkout(tmp_path) == clean
+    (tmp_path / "tessera/a.py").write_text("a = 2\n")
+    edited = results.checkout(tmp_path)
+    assert edited["changed"] == ["tessera/a.py"] and edited["code"] != clean["code"]
+    assert "changed were `tessera/a.py`" in results.said_of(edited, edited)
+    assert "changed meanwhile, to commit" in results.said_of(clean, edited)
 
 
 def test_the_inference_benchmark_runs(capsys: pytest.CaptureFixture[str]) -> None:
