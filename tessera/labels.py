@@ -89,10 +89,11 @@ class RleTable(NamedTuple):
         return f"{self.path} line {row.line}: id {row.row_id!r}{named}"
 
 
-def read_csv(path: Path, *columns: str) -> pd.DataFrame:
+def read_csv(path: Path, *columns: str, **said: str) -> pd.DataFrame:
     """A csv as text; missing cells are "". Row n of the index stands in line n + 2; lines that are empty have none.
 
-    Raises InputError: unreadable, rows longer than the header, or a column is not there.
+    columns: that it must have; said: likewise, each named by a key of `data:`. Raises InputError: unreadable, rows longer
+    than the header, or a column is not there.
     """
     try:
         table = pd.read_csv(path, dtype=str, keep_default_na=False, skip_blank_lines=False)
@@ -105,9 +106,10 @@ def read_csv(path: Path, *columns: str) -> pd.DataFrame:
     if not isinstance(table.index, pd.RangeIndex):  # pandas makes an index of what comes first, and moves the rest
         raise InputError(f"{path} line 2: has more cells than the header has names, {', '.join(table.columns)}")
     table = table[(table != "").any(axis=1)]
-    for column in columns:
+    wanted = dict.fromkeys(columns, "") | {column: f" (data.{key})" for key, column in said.items()}
+    for column, key in wanted.items():
         if column not in table.columns:
-            raise InputError(f"{path}: has no column {column!r}; its columns are {', '.join(table.columns)}")
+            raise InputError(f"{path}: has no column {column!r}{key}; its columns are {', '.join(table.columns)}")
     return table
 
 
@@ -132,8 +134,8 @@ def read_rle_table(
 
     Raises InputError: unreadable, a column is not there, or no rows.
     """
-    columns = [id_column, rle_column] + ([class_column] if class_column else [])
-    table = read_csv(path, *columns)
+    by_class = {"class_column": class_column} if class_column else {}
+    table = read_csv(path, id=id_column, rle_column=rle_column, **by_class)
     if table.empty:
         raise InputError(f"{path}: has a header and no rows")
     ids = table[id_column].str.removesuffix(id_ending)

@@ -39,6 +39,14 @@ def test_a_bad_csv_is_named(tmp_path: Path, content: bytes, said: str) -> None:
     assert said in str(error.value)
 
 
+def test_a_missing_column_is_named_with_the_key_that_says_it(tmp_path: Path) -> None:
+    path = _write(tmp_path / "t.csv", "id,mask\na,1 2\n")
+    with pytest.raises(InputError, match=r"no column 'rle' \(data\.rle_column\); its columns are id, mask"):
+        read_rle_table(path, "id", "rle", RleForm())
+    with pytest.raises(InputError, match=r"no column 'image' \(data\.id\)"):
+        read_csv(path, "mask", id="image")
+
+
 def test_a_missing_csv_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"gone\.csv: cannot be read"):
         read_csv(tmp_path / "gone.csv")

@@ -143,7 +143,7 @@ def _read_meta(data: "Data", problems: list[str]) -> pd.DataFrame | None:
     tables = [pd.DataFrame({data.id: [], "_place": []}, dtype=str)]
     for name in data.meta:
         with collected(problems):
-            table = read_csv(Path(data.source) / name, data.id)
+            table = read_csv(Path(data.source) / name, id=data.id)
             table[data.id] = table[data.id].str.removesuffix(data.id_ending)
             tables.append(table.assign(_place=[f"{name} line {line}" for line in table.index + 2]))
     if len(tables) <= len(data.meta):

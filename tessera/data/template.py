@@ -22,7 +22,7 @@ def build_template(data: "Data", manifest: pd.DataFrame) -> pd.DataFrame:
     if data.sample_submission is None:
         return _made(ids, data)
     path = Path(data.source) / data.sample_submission
-    template = read_csv(path, data.id)
+    template = read_csv(path, id=data.id)
     asked = template[data.id].str.removesuffix(data.id_ending)
     known, there = set(ids), set(asked)
     places = [f"{path} line {line}: id {row_id!r}" for line, row_id in zip(asked.index + 2, asked, strict=True)]

@@ -165,10 +165,10 @@ ROWS = {
     ),
     "no class": Problem("class rows", lambda s: line(s / "train.csv", 7, "c,,"), r"train\.csv line 7: class '' is not known"),
     "no class column": Problem(
-        "class rows", lambda s: edit(s / "train.csv", "class", "kind"), r"has no column 'class'; its columns are id, kind, rle",
+        "class rows", lambda s: edit(s / "train.csv", "class", "kind"), r"no column 'class' \(data\.class_column\); its columns are id, kind, rle",
     ),
-    "no id column": Problem("rle", lambda s: edit(s / "train.csv", "id", "name"), r"train\.csv: has no column 'id'"),
-    "no rle column": Problem("rle", lambda s: edit(s / "train.csv", "rle", "mask"), r"train\.csv: has no column 'rle'"),
+    "no id column": Problem("rle", lambda s: edit(s / "train.csv", "id", "name"), r"train\.csv: has no column 'id' \(data\.id\)"),
+    "no rle column": Problem("rle", lambda s: edit(s / "train.csv", "rle", "mask"), r"no column 'rle' \(data\.rle_column\)"),
     "no csv": Problem("rle", lambda s: (s / "train.csv").unlink(), r"train\.csv: cannot be read"),
     "a csv of 0 bytes": Problem("rle", lambda s: (s / "train.csv").write_bytes(b""), r"train\.csv: cannot be read as a csv"),
     "a csv without rows": Problem("rle", lambda s: (s / "train.csv").write_text("id,rle\n"), r"has a header and no rows"),
@@ -314,7 +314,7 @@ META = {
         {"meta": ["meta.csv", "more.csv"], "group": "hospital"},
     ),
     "no meta csv": Problem("grey", lambda s: (s / "meta.csv").unlink(), r"meta\.csv: cannot be read"),
-    "no id column in meta": Problem("grey", lambda s: edit(s / "meta.csv", "id", "image"), r"meta\.csv: has no column 'id'"),
+    "no id column in meta": Problem("grey", lambda s: edit(s / "meta.csv", "id", "image"), r"meta\.csv: has no column 'id' \(data\.id\)"),
     "a test image that is not asked for": Problem(
         "grey", lambda s: line(s / "sample.csv", 2, ""), r"sample\.csv: test image or slice 't' has no row",
     ),

@@ -36,7 +36,7 @@ def make_folds(
     images that were cleaned out, which a list of folds may still name."""
     train = manifest[manifest.subset == TRAIN].sort_values("image_id", ignore_index=True)
     if fold.given and fold.given.endswith(".csv"):
-        given = read_given(Path(data.source) / fold.given, data.id, train.image_id, dropped)
+        given = read_given(Path(data.source) / fold.given, data, train.image_id, dropped)
         train = train.assign(**{fold.given: given})
     for column in fold.strata:
         if column not in train.columns:

@@ -10,6 +10,7 @@ from tessera.errors import InputError, raise_problems
 from tessera.labels import read_csv
 
 if TYPE_CHECKING:
+    from tessera.params.data import Data
     from tessera.params.fold import Fold
 
 
@@ -27,14 +28,15 @@ def make_given(train: pd.DataFrame, patches: pd.DataFrame, fold: "Fold") -> pd.D
     return whole_images(train).assign(fold=found.astype(int))
 
 
-def read_given(path: Path, id_column: str, image_ids: pd.Series, dropped: list[str]) -> pd.Series:
+def read_given(path: Path, data: "Data", image_ids: pd.Series, dropped: list[str]) -> pd.Series:
     """The column `fold` of a csv, in the order of the training images' ids; rows of images that were dropped are passed
-    over. Raises InputError naming file and id."""
-    table = read_csv(path, id_column, "fold")
-    table = table[~table[id_column].isin(dropped)]
-    ids = table[id_column]
+    over. The csv's ids end in `data.id_ending`. Raises InputError naming file and id."""
+    table = read_csv(path, "fold", id=data.id)
+    table[data.id] = table[data.id].str.removesuffix(data.id_ending)
+    table = table[~table[data.id].isin(dropped)]
+    ids = table[data.id]
     problems = [f"id {name!r} has a second row" for name in ids[ids.duplicated()]]
     problems += [f"id {name!r} is no training image; remove its row" for name in sorted(set(ids) - set(image_ids))]
     problems += [f"training image {name!r} has no row" for name in sorted(set(image_ids) - set(ids))]
     raise_problems(f"{path} (fold.given)", problems)
-    return image_ids.map(table.set_index(id_column).fold)
+    return image_ids.map(table.set_index(data.id).fold)

@@ -35,10 +35,11 @@ def _make(
     patches: pd.DataFrame = NO_PATCHES,
     source: Path = Path(),
     dropped: list[str] = (),
+    **said: object,
 ) -> pd.DataFrame:
     data = Data(
         source=str(source), task="binary", classes=["a"], channels="grey", train_images="{image_id}.png",
-        train_masks="m/{image_id}.png", solution=None,
+        train_masks="m/{image_id}.png", solution=None, **said,
     )  # fmt: skip
     return make_folds(manifest, patches, fold, data, dropped)
 
@@ -151,7 +152,8 @@ def test_own_folds_are_read_from_a_csv_or_a_column(tmp_path: Path) -> None:
         ("id,fold\ni0_0,1\ni1_0,2\ni2_0,0\ni2_0,1\n", "id 'i2_0' has a second row"),
         ("id,fold\ni0_0,1\ni1_0,3\ni2_0,0\n", "image 'i1_0' has '3'"),
         ("id,fold\ni0_0,1\ni1_0,\ni2_0,0\n", "image 'i1_0' has ''"),
-        ("id,part\ni0_0,1\n", "has no column 'fold'"),
+        ("id,part\ni0_0,1\n", "has no column 'fold'; its columns are id, part"),
+        ("image,fold\ni0_0,1\n", "has no column 'id' (data.id); its columns are image, fold"),
     ],
 )
 def test_wrong_own_folds_are_named(tmp_path: Path, text: str, said: str) -> None:
@@ -166,6 +168,13 @@ def test_own_folds_may_name_images_that_were_cleaned_out(tmp_path: Path) -> None
     fold = _fold(maker="given", given="own.csv")
     parts = _make(_manifest(groups=3, each=1), fold, source=tmp_path, dropped=["gone"])
     assert parts.image_id.tolist() == ["i0_0", "i1_0", "i2_0"]
+
+
+def test_ids_of_own_folds_have_the_ending_of_every_csv(tmp_path: Path) -> None:
+    (tmp_path / "own.csv").write_text("image,fold\ni2_0.tif,0\ni0_0.tif,1\ni1_0.tif,2\ngone.tif,0\n")
+    fold, said = _fold(maker="given", given="own.csv"), {"id": "image", "id_ending": ".tif"}
+    parts = _make(_manifest(groups=3, each=1), fold, source=tmp_path, dropped=["gone"], **said)
+    assert dict(zip(parts.image_id, parts.fold, strict=True)) == {"i0_0": 1, "i1_0": 2, "i2_0": 0}
 
 
 def test_a_column_of_own_folds_that_is_not_there_is_named() -> None:
