@@ -149,6 +149,7 @@ WRONG = [
         {**MASKS, **TWO, "data.train_masks": "{image_id}_{class}.png", "data.mask_kind": "colour", "data.colours": {"#ff0000": "a"}},
         ["data", "files of one class each", "mask_kind colour"],
     ),
+    (TWO, ["data", "a row of train_rle is of one class", "['a', 'b']", "give class_column"]),
     ({"data.colours": {"#ff0000": "vessel"}}, ["data", "mask_kind is grey"]),
     ({"data.colours": {"red": "vessel"}}, ["data.colours.red"]),
     ({"data.class_names": {"1": "vesel"}}, ["data", "class_names says '1' is 'vesel'", "vessel, background, ignore"]),

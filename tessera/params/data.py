@@ -89,7 +89,7 @@ class Data(Section):
         return self
 
     @model_validator(mode="after")
-    def _classes_of_masks(self) -> "Data":
+    def _classes_of_labels(self) -> "Data":
         by_class, in_colours = "{class}" in (self.train_masks or ""), self.mask_kind == "colour"
         if by_class and (self.task == "binary" or in_colours):
             raise ValueError(
@@ -100,6 +100,11 @@ class Data(Section):
             raise ValueError(
                 f"a {self.mask_kind} mask shows one class, classes are {self.classes}: name {{class}} in train_masks, "
                 "or give mask_kind: colour"
+            )
+        if self.train_rle and self.task == "multilabel" and not self.class_column:
+            raise ValueError(
+                f"a row of train_rle is of one class, classes are {self.classes}: give class_column, the name of the "
+                "column that says which"
             )
         return self
 

@@ -294,6 +294,10 @@ POLYGONS = {
     "a polygon of an unknown class": Problem(
         "features", lambda s: edit(s / "polygons/a.json", "Vessel", "Nerve"), r"a\.json polygon 1: class 'Nerve' is not known",
     ),
+    "no class among several": Problem(
+        "bare rings", lambda s: None, r"polygons/a\.json polygon 1: names no class, data\.classes is vessel, nerve; give each",
+        {"task": "multilabel", "classes": ["vessel", "nerve"], "sample_submission": None},
+    ),
     "a line without id": Problem("lines", lambda s: line(s / "polygons.jsonl", 3, "{}"), r"line 3: has no 'id'"),
     "no line of an image": Problem("lines", lambda s: line(s / "polygons.jsonl", 3, "{}"), r"jsonl: no line for id 'c'"),
     "a line without image": Problem(

@@ -52,10 +52,15 @@ def paint(planes: np.ndarray, mask: np.ndarray, meaning: str, classes: list[str]
 def meaning_of(name: str | None, data: "Data") -> str:
     """What a class column's or a polygon's name means: a class, background or ignore. None is said: the only class.
 
-    Raises InputError for an unknown name.
+    Raises InputError for an unknown name, and for none where there are several classes.
     """
     if name is None and len(data.classes) == 1:
         return data.classes[0]
+    if name is None:
+        raise InputError(
+            f"names no class, data.classes is {', '.join(data.classes)}; give each polygon its own, as "
+            "properties.classification.name or type"
+        )
     if name in data.class_names:
         return data.class_names[name]
     if name not in data.classes:
