@@ -14,6 +14,12 @@ from tessera.errors import raise_problems
 if TYPE_CHECKING:
     from tessera.params.fold import Fold
 
+TOGETHER = {  # what puts images into one fold, by maker; parts of any image are in all folds
+    "stratified": "give them one group (data.group)",
+    "domains": "give them one domain (data.domain)",
+    "given": "give them one fold (fold.given)",
+}
+
 
 def check_folds(
     parts: pd.DataFrame, manifest: pd.DataFrame, patches: pd.DataFrame, fold: "Fold", store: PixelStore
@@ -24,22 +30,23 @@ def check_folds(
     """
     problems = [f"fold {number} is empty" for number in range(fold.count) if not (parts.fold == number).any()]
     joined = with_manifest(parts, manifest)
+    together = TOGETHER.get(fold.maker_name)
     for column in ("group", "digest") if fold.unit == "image" else ("digest",):  # parts of one image share its group
-        problems += _shared(joined, column)
+        problems += _shared(joined, column, together)
     problems += _in_both_subsets(manifest)
     problems += _without_positives(parts, patches)
     absent, notes = _absent_strata(joined, fold)
     problems += absent
     if fold.near is not None:
-        likenesses, flat = near_duplicates(parts, manifest, store, fold.near, fold.allow)
+        likenesses, flat = near_duplicates(parts, manifest, store, fold.near, fold.allow, together)
         problems += likenesses
         notes += flat
     raise_problems("the folds leak or cannot be scored", problems)
     return notes
 
 
-def _shared(joined: pd.DataFrame, column: str) -> list[str]:
-    """Values that different images in different folds share."""
+def _shared(joined: pd.DataFrame, column: str, together: str | None) -> list[str]:
+    """Groups, or files, that different images in different folds share."""
     problems = []
     several = joined.groupby(column)[["image_id", "fold"]].transform("nunique").gt(1).all(axis=1)
     for value, rows in joined[several].groupby(column):
@@ -49,10 +56,12 @@ def _shared(joined: pd.DataFrame, column: str) -> list[str]:
             for other in rows.itertuples()
             if one.image_id != other.image_id and one.fold != other.fold
         )
-        problems.append(
-            f"{column} {value!r} is in fold {first.fold} (image {first.image_id}) and in fold {second.fold} "
-            f"(image {second.image_id})"
-        )
+        places = f"fold {first.fold} (image {first.image_id}) and in fold {second.fold} (image {second.image_id})"
+        if column == "group":
+            problems.append(f"group {value!r} is in {places}: {together}")
+        else:
+            ways = [together] * bool(together) + [f"leave one out (clean.drop: [{second.image_id}])"]
+            problems.append(f"identical files are in {places}: {' or '.join(ways)}")
     return problems
 
 
@@ -61,8 +70,13 @@ def _in_both_subsets(manifest: pd.DataFrame) -> list[str]:
     train, test = (manifest[manifest.subset == subset] for subset in (TRAIN, TEST))
     for column in ("group", "digest"):
         for value in sorted((set(train[column]) & set(test[column])) - {""}):
-            places = [rows[rows[column] == value].image_id.iloc[0] for rows in (train, test)]
-            problems.append(f"{column} {value!r} is in train ({places[0]}) and in test ({places[1]})")
+            trained, tested = (rows.image_id[rows[column] == value] for rows in (train, test))
+            said = f"group {value!r} is" if column == "group" else "identical files are"
+            finer = " or take finer groups (data.group)" if column == "group" else ""
+            problems.append(
+                f"{said} in train ({trained.iloc[0]}) and in test ({tested.iloc[0]}): leave out what would train "
+                f"(clean.drop: [{', '.join(trained)}]){finer}"
+            )
     return problems
 
 

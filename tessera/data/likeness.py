@@ -29,12 +29,18 @@ SEVERAL, NO_FOLD = -1, -2  # the fold of an image whose parts are in several, of
 
 
 def near_duplicates(
-    parts: pd.DataFrame, manifest: pd.DataFrame, store: PixelStore, distance: int, allowed: list[tuple[str, str]]
+    parts: pd.DataFrame,
+    manifest: pd.DataFrame,
+    store: PixelStore,
+    distance: int,
+    allowed: list[tuple[str, str]],
+    together: str | None = None,
 ) -> tuple[list[str], list[str]]:
     """(problems, notes): images of different groups that look alike, in different folds or in train and test.
 
     Images of one group, as neighbours in a tissue are, may look alike: they stay together. So do, by nature, the
-    slices of one volume. Raises InputError for an unknown id in `allowed`.
+    slices of one volume. together: what puts images into one fold, None where nothing does. Raises InputError for an
+    unknown id in `allowed`.
     """
     strange = sorted({name for pair in allowed for name in pair} - set(manifest.image_id))
     if strange:
@@ -53,7 +59,7 @@ def near_duplicates(
     nearest = table.sort_values("bits", kind="stable").drop_duplicates(["one", "other"]).sort_index()
     reviewed = {frozenset(pair) for pair in allowed}
     found = [
-        _said(first.loc[n], second.loc[n], *pairs[n, 2:])
+        _said(first.loc[n], second.loc[n], *pairs[n, 2:], together)
         for n, one, other in zip(nearest.index, nearest.one, nearest.other, strict=True)
         if frozenset((one, other)) not in reviewed
     ]
@@ -63,17 +69,20 @@ def near_duplicates(
     return found[:LISTED] + more, [f"{flat} image(s) are too flat to be compared with others"] * (flat > 0)
 
 
-def _said(one: pd.Series, other: pd.Series, bits: int, turn: int) -> str:
+def _said(one: pd.Series, other: pd.Series, bits: int, turn: int, together: str | None) -> str:
     names = {SEVERAL: "several folds", NO_FOLD: "test"}
     said = [
         f"{row.image_id}{f' slice {row.z}' if row.depth > 1 else ''} ({names.get(row.fold, f'fold {row.fold}')})"
         for row in (one, other)
     ]
     turned = ", one of them turned or mirrored" if turn else ""
+    training = [row.image_id for row in (one, other) if row.fold != NO_FOLD]
+    both = len(training) == 2
+    ways = f"{together}, " if together and both else ""  # nothing brings an image together with one of the test
+    ways += f"leave {'one' if both else 'the training image'} out (clean.drop: [{training[-1]}])"
     return (
-        f"{said[0]} and {said[1]} look alike{turned}, {bits} of 64 bits "
-        "differ: give them one group (data.group), take one out or, once you have looked at them, list "
-        f"[{one.image_id}, {other.image_id}] in fold.allow"
+        f"{said[0]} and {said[1]} look alike{turned}, {bits} of 64 bits differ: {ways} or, once you have looked at "
+        f"them, list [{one.image_id}, {other.image_id}] in fold.allow"
     )
 
 

@@ -58,11 +58,25 @@ def test_the_user_s_columns_may_be_called_as_a_part_s(world: World) -> None:
         world.check()
 
 
-@pytest.mark.parametrize("column", ["group", "digest"])
-def test_a_value_in_two_folds_is_a_leak_that_names_both_images(world: World, column: str) -> None:
+SAID = {"group": "group 'same' is in", "digest": "identical files are in"}
+
+
+@pytest.mark.parametrize(
+    ("keys", "fix"),
+    [
+        ({}, r"give them one group \(data\.group\)"),
+        ({"maker": "domains"}, r"give them one domain \(data\.domain\)"),
+        ({"maker": "given", "given": "own.csv"}, r"give them one fold \(fold\.given\)"),
+    ],
+    ids=["stratified", "domains", "given"],
+)
+@pytest.mark.parametrize("column", SAID)
+def test_a_value_in_two_folds_is_a_leak_that_names_both_images(world: World, column: str, keys: dict, fix: str) -> None:
     world.plant(column, "same", "i0_0", "i2_1")
-    with pytest.raises(InputError, match=rf"{column} 'same' is in fold 0 \(image i0_0\) and in fold 2 \(image i2_1\)"):
-        world.check()
+    places = rf"fold 0 \(image i0_0\) and in fold 2 \(image i2_1\): {fix}"
+    rest = r" or leave one out \(clean\.drop: \[i2_1\]\)" if column == "digest" else ""
+    with pytest.raises(InputError, match=rf"{SAID[column]} {places}{rest}$"):
+        world.check(**keys, strata=[])
 
 
 def test_a_value_in_one_fold_is_no_leak(world: World) -> None:
@@ -75,15 +89,16 @@ def test_parts_of_one_image_share_all_but_two_images_may_not_be_the_same_file(wo
     blocks.plant("group", "same", "i0_0", "i2_1")
     blocks.check("part")
     blocks.plant("digest", "same", "i0_0", "i2_1")
-    with pytest.raises(InputError, match=r"digest 'same' is in fold 0 \(image i0_0\) and in fold 1 \(image i2_1\)"):
+    with pytest.raises(InputError, match=r"fold 0 \(image i0_0\) and in fold 1 \(image i2_1\): leave one out"):
         blocks.check("part")
 
 
 @pytest.mark.parametrize("unit", ["image", "part"])
-@pytest.mark.parametrize("column", ["group", "digest"])
+@pytest.mark.parametrize("column", SAID)
 def test_a_value_in_train_and_test_is_a_leak_that_names_both_images(world: World, column: str, unit: str) -> None:
-    world.plant(column, "same", "i1_1", "i4_0")
-    with pytest.raises(InputError, match=rf"{column} 'same' is in train \(i1_1\) and in test \(i4_0\)"):
+    world.plant(column, "same", "i1_1", "i4_0", "i1_2")
+    fix = r"leave out what would train \(clean\.drop: \[i1_1, i1_2\]\)"
+    with pytest.raises(InputError, match=rf"{SAID[column]} train \(i1_1\) and in test \(i4_0\): {fix}"):
         (world if unit == "image" else _z_blocks(world)).check(unit)
 
 
@@ -140,5 +155,5 @@ def test_every_column_of_the_strata_is_checked(world: World) -> None:
 def test_all_leaks_are_listed_at_once(world: World) -> None:
     world.plant("group", "same", "i0_0", "i2_1")
     world.plant("digest", "copied", "i1_0", "i3_0")
-    with pytest.raises(InputError, match=r"2 problem\(s\)(?s:.)*'same'(?s:.)*'copied'"):
+    with pytest.raises(InputError, match=r"2 problem\(s\)(?s:.)*'same'(?s:.)*identical files"):
         world.check()

@@ -52,11 +52,14 @@ def test_a_changed_copy_is_found_across_folds_and_between_train_and_test(pixel_s
     pictures = {f"i{seed}": _scene(seed) for seed in range(6)}
     pictures |= {"copy": CHANGES[change](_scene(1)), "tested": CHANGES[change](_scene(2))}
     folds = {name: number % 2 for number, name in enumerate(list(pictures)[:7])}
-    problems, notes = near_duplicates(*_world(pixel_store, pictures, folds), 6, [])
+    problems, notes = near_duplicates(*_world(pixel_store, pictures, folds), 6, [], "bring them together")
     assert [problem.partition(" look alike")[0] for problem in problems] == [
         "i1 (fold 1) and copy (fold 0)", "i2 (fold 0) and tested (test)",
     ]  # fmt: skip
-    assert "list [i1, copy] in fold.allow" in problems[0]
+    for problem, ways in zip(problems, ["bring them together, leave one out (clean.drop: [copy])",
+                                        "leave the training image out (clean.drop: [i2])"], strict=True):  # fmt: skip
+        assert problem.partition(" bits differ: ")[2].startswith(f"{ways} or, once you have looked at them, list [i")
+    assert problems[0].endswith("list [i1, copy] in fold.allow")
     assert notes == []
 
 
@@ -91,7 +94,9 @@ def test_of_parts_two_images_leak_whatever_their_folds(pixel_store: Store) -> No
     parts, manifest, store = _world(pixel_store, {"a": _scene(0), "b": _scene(0) + 3}, {})
     parts = pd.DataFrame([("a", 0), ("a", 1), ("b", 0), ("b", 1)], columns=["image_id", "fold"])
     problems, _ = near_duplicates(parts, manifest, store, 6, [])
-    assert problems[0].startswith("a (several folds) and b (several folds) look alike, 0 of 64 bits differ")
+    assert problems[0].startswith(
+        "a (several folds) and b (several folds) look alike, 0 of 64 bits differ: leave one out"
+    )
 
 
 def test_flat_pictures_look_like_any_other_and_are_only_counted(pixel_store: Store) -> None:
