@@ -17,6 +17,7 @@ from tessera.decide.decision import Decision
 from tessera.decide.evidence import Evidence
 from tessera.decide.histograms import histogram
 from tessera.deliver.plots import PREDICTION, TRUTH, draw_row
+from tessera.deliver.report import percent
 from tessera.metrics.counts import count, f_score
 
 _VALUES = np.arange(256) / 255
@@ -70,7 +71,7 @@ def build_audit(title: str, evidence: Evidence, decisions: dict[str, Decision], 
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
-    environment.filters |= {"percent": _percent, "quoted": _quoted, "name": lambda text: text or "–"}
+    environment.filters |= {"percent": percent, "quoted": _quoted, "name": lambda text: text or "–"}
     return environment.get_template("audit.html.jinja").render(
         title=title, rows=list(worst.itertuples()), pictures=pictures, total=len(table), truth=TRUTH, prediction=PREDICTION,
         images=list(images.head(shown).itertuples()) if len(images) < len(table) else [], image_total=len(images),
@@ -86,10 +87,6 @@ def _pictures(evidence: Evidence, decisions: dict[str, Decision], rows: list[int
 def _mean(dice: np.ndarray) -> float:
     known = dice[~np.isnan(dice)]
     return float(known.mean()) if len(known) else float("nan")
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.2f}\N{NARROW NO-BREAK SPACE}%"
 
 
 def _quoted(image_id: str) -> str:

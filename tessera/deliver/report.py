@@ -34,7 +34,7 @@ def build_page(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
     environment.filters |= {
-        "score": _score, "interval": _interval, "signed": _signed, "number": _number, "percent": _percent,
+        "score": _score, "interval": _interval, "signed": _signed, "number": _number, "percent": percent,
         "duration": _duration, "speed": _speed, "gib": _gib, "name": _name,
     }  # fmt: skip
     best, worst = gallery
@@ -218,7 +218,7 @@ def _number(value: float | None) -> str:
     return NONE if value is None else f"{value:,.0f}".replace(",", "\N{NARROW NO-BREAK SPACE}")
 
 
-def _percent(share: float) -> str:
+def percent(share: float) -> str:
     return f"{share:.2%}".replace("%", "\N{NARROW NO-BREAK SPACE}%")
 
 

@@ -3,12 +3,14 @@ import pytest
 import torch
 
 from tessera.params import predict as params
+from tessera.predict.sights import MERGED
 from tessera.predict.views import ALTERNATING, FLIPS, TURNS, View, turned, turned_back
 from tessera.tasks import MIRRORED, build_task
 
 
 def test_params_offer_exactly_the_views_there_are() -> None:
     assert (set(params.TURNS), params.ALTERNATING) == (set(TURNS), ALTERNATING)
+    assert params.MERGED == MERGED
 
 
 @pytest.mark.parametrize("turn", TURNS)
