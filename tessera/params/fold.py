@@ -6,14 +6,14 @@ from pydantic import AfterValidator, Field, model_validator
 
 from tessera.params.section import Section, Seed, unique
 
-FOLD_MAKERS = {
+FOLD_MAKERS = {  # maker → its unit; what it does: MAKERS in tessera/data/makers/build.py
     "stratified": "image", "domains": "image", "given": "image", "z_blocks": "part", "strips": "part", "blocks": "part",
 }  # fmt: skip
 
 
 class Fold(Section):
     unit: Literal["image", "part"]  # whole images, or parts of them
-    maker: Literal["stratified", "domains", "given", "z_blocks", "strips", "blocks"] | None = None  # see maker_name
+    maker: Literal[*FOLD_MAKERS] | None = None  # see maker_name
     count: int = Field(ge=2)
     run: Annotated[list[int], Field(min_length=1), AfterValidator(unique)]  # the folds to train
     buffer: int = Field(ge=0)  # unit part: between training and another fold; slices and original px

@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 from tessera.params.section import Section, Share, later
 
 _PER_OBJECT = {"empty", "thresholds"}
-# the keys that each metric takes; docs/data.md says what they are
+# metric → the keys that it takes; docs/data.md says what they are. Its class: METRICS in tessera/metrics/build.py
 KEYS = {
     "dice": {"average", "empty"},
     "iou": {"average", "empty"},
@@ -23,7 +23,7 @@ Size = Annotated[float, Field(gt=0)]
 
 
 class Score(Section):
-    metric: Literal["dice", "fbeta", "iou", "surface_dice", "hausdorff", "uw_madison", "object_map", "object_fbeta"]
+    metric: Literal[*KEYS]
     beta: float = Field(gt=0, default=1.0)  # 1 is Dice, below 1 false positives cost more
     average: Literal["pooled", "per_image"] | None = None
     empty: Share | None = None  # the score where truth and prediction are both empty

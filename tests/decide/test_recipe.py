@@ -5,6 +5,7 @@ from pathlib import Path
 from tessera.decide.blending import BLENDS
 from tessera.decide.cuts.build import CUTS
 from tessera.decide.decision import Decision
+from tessera.decide.grids import _MOVES, COARSE
 from tessera.decide.recipe import build_recipe
 from tessera.decide.steps.build import COUNTS, STEPS, VOLUME_STEP
 from tessera.params.load import load_params
@@ -36,9 +37,13 @@ def test_a_recipe_asks_only_for_what_the_decision_reads() -> None:
 
 def test_params_offer_every_cut_blend_and_step_there_is() -> None:
     in_order = [*STEPS, VOLUME_STEP]
-    assert list(Steps.model_fields) == in_order == _recipe()["steps_in_order"]
+    assert list(Steps.model_fields) == in_order, (
+        "STEPS in tessera/decide/steps/build.py, Steps in tessera/params/tune.py"
+    )
+    assert _recipe()["steps_in_order"] == in_order
     assert set(COUNTS) < set(STEPS)
     tune = PARAMS.tune.model_dump()
+    assert set(CUTS) == set(COARSE) == set(_MOVES), "CUTS in tessera/decide/cuts/build.py, the others in grids.py"
     for name in CUTS:
         assert Tune(**tune | {"cut": name}).cut == name
     assert Tune(**tune | {"blend": list(BLENDS)}).blend == list(BLENDS)

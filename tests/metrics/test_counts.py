@@ -140,7 +140,7 @@ def test_every_metric_of_params_is_built_with_its_keys() -> None:
         "thresholds": [0.5, 0.75],
         "beta": 2.0,
     }
-    assert set(METRICS) == set(KEYS)
+    assert set(METRICS) == set(KEYS), "METRICS in tessera/metrics/build.py, KEYS in tessera/params/score.py"
     for metric, keys in KEYS.items():
         score = build_score(Score(metric=metric, direction="max", **{key: given[key] for key in keys}))
         assert isinstance(score, METRICS[metric])

@@ -53,7 +53,9 @@ def _patches(manifest: pd.DataFrame, share: np.ndarray) -> pd.DataFrame:
 
 
 def test_the_schema_and_the_table_name_the_same_makers() -> None:
-    assert set(MAKERS) == set(FOLD_MAKERS)
+    assert set(MAKERS) == set(FOLD_MAKERS), (
+        "MAKERS in tessera/data/makers/build.py, FOLD_MAKERS in tessera/params/fold.py"
+    )
 
 
 # Whole images

@@ -26,7 +26,7 @@ def _window(channels: int, classes: int = 1) -> tuple[np.ndarray, np.ndarray]:
 
 
 def test_the_schema_knows_the_names() -> None:
-    assert set(NAMES) == LISTS.keys()
+    assert set(NAMES) == LISTS.keys(), "LISTS in tessera/params/augment.py and tessera/learn/augmentations/lists.py"
 
 
 @pytest.mark.parametrize("classes", ["a", "abc", "abcdef"])
