@@ -179,6 +179,16 @@ def test_ids_of_own_folds_have_the_ending_of_every_csv(tmp_path: Path) -> None:
     assert dict(zip(parts.image_id, parts.fold, strict=True)) == {"i0_0": 1, "i1_0": 2, "i2_0": 0}
 
 
+def test_folds_that_were_written_down_stay_when_an_image_is_cleaned_out(tmp_path: Path) -> None:
+    manifest = _manifest(groups=11)
+    made = _make(manifest, _fold())
+    made[["image_id", "fold"]].rename(columns={"image_id": "id"}).to_csv(tmp_path / "kept.csv", index=False)
+    given = _fold(maker="given", given="kept.csv")
+    pd.testing.assert_frame_equal(_make(manifest, given, source=tmp_path), made)
+    left = _make(manifest[manifest.image_id != "i0_0"], given, source=tmp_path, dropped=["i0_0"])
+    pd.testing.assert_frame_equal(left, made[made.image_id != "i0_0"].reset_index(drop=True))
+
+
 def test_a_column_of_own_folds_that_is_not_there_is_named() -> None:
     with pytest.raises(InputError, match="fold.given: the manifest has no column 'mine'; it has image_id"):
         _make(_manifest(), _fold(maker="given", given="mine"))
