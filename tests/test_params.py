@@ -301,9 +301,8 @@ def test_masks_and_no_meta_are_enough() -> None:
         channels="rgb",
         train_images="{image_id}.png",
         train_masks="m_{image_id}.png",
-        solution=None,
     )
-    assert (data.group, data.positive, data.ignore) == (None, 1, None)
+    assert (data.group, data.positive, data.ignore, data.solution) == (None, 1, None, None)
 
 
 RECORDED = {

@@ -58,7 +58,7 @@ class Data(Section):
     pixel_size: str | None = None  # the column with each image's own µm per pixel
     level: int = Field(ge=0, default=0)  # of pyramidal TIFFs; 0 is the largest; labels are of that size
     sample_submission: str | None = None
-    solution: str | None  # the true test labels, read by the closing scoreboard alone
+    solution: str | None = None  # the true test labels, read by the closing scoreboard alone
 
     @model_validator(mode="after")
     def _contradictions(self) -> "Data":
