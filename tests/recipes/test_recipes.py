@@ -1,14 +1,25 @@
 """Every shipped recipe is whole: its params load, its dialect and networks exist."""
 
+import re
+
 import pytest
+import yaml
 from closure import ROOT
 
 from tessera.deliver.dialects.build import build_dialect
 from tessera.learn.losses.build import build_loss
 from tessera.learn.networks.build import build_network
 from tessera.params.load import load_params
+from tessera.params.score import Score
 
 RECIPES = sorted((ROOT / "recipes").glob("*.yaml"))
+OWN_SCORES = {"sennet": "surface_dice", "uwmadison": "uw_madison"}  # too slow to decide by
+
+
+@pytest.mark.parametrize("name", OWN_SCORES)
+def test_a_recipe_that_decides_by_dice_says_the_competition_s_own_score(name):
+    (said,) = re.findall(r"^# .*own score is (\{.*?\})", (ROOT / f"recipes/{name}.yaml").read_text(), re.M)
+    assert Score(**yaml.safe_load(said)).metric == OWN_SCORES[name]
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
