@@ -119,9 +119,9 @@ class Fitting:
         about, cut = self.about.loc[units], self.tables.cut
         table = self.tables.table(mix, units, self.tables.levels)
         chosen = choose_levels(table, about, rule, self.score.finish, self.seed)
-        for number in range(0 if self.tables.exact or self.tables.counted else ROUNDS):
+        for number in range(0 if self.tables.exact else ROUNDS):
             around = [table.levels[index] for index in sorted({int(one) for own in chosen.values() for one in own})]
-            table = self.tables.table(mix, units, finer(cut, table.levels, around, number))
+            table = self.tables.table(mix, units, finer(cut, self.tables.levels, table.levels, around, number))
             chosen = choose_levels(table, about, rule, self.score.finish, self.seed)
         score = score_of(self.score, at_levels(table.statistics, chosen, rule.names(about)))
         return Fitted(mix, {name: [table.levels[one] for one in own] for name, own in chosen.items()}, score)

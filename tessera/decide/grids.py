@@ -1,8 +1,11 @@
-"""The levels of each cut that a search looks at.
+"""The levels of each cut that a search looks at: a grid, then `finer` ones nearer and nearer to those that are chosen.
 
-Where a row's counts at many levels come at once (`COUNTS`), all of `DENSE`; where each level is a mask to be measured, those
-of `COARSE`, then `finer` ones nearer and nearer to those that are chosen.
+Where a row's counts at many levels come at once (`COUNTS`), the grid is the one of `DENSE`; where each level is a mask to
+be measured, that of `COARSE`. Values lie closest at both ends, where confident networks and rare classes put theirs.
 """
+
+import itertools
+import math
 
 import numpy as np
 
@@ -11,50 +14,83 @@ from tessera.decide.cuts.quantile import quantile_counts
 from tessera.decide.cuts.triplet import triplet_counts
 
 ROUNDS = 4  # of finer levels
-_FINE, _WIDE = range(16, 256, 16), range(32, 256, 32)
-_RATIO = 1.6  # of neighbouring shares
+_ENDS = {"value": (1, 255), "area": (1, 2**16), "share": (1e-6, 1.0)}  # of what can be reached
+_VALUES = [1, 3, 8, *range(16, 256, 16), 248, 253]
+
+
+def _shares(number: int) -> list[float]:
+    """From a px of 1024² to all of them."""
+    return [float(f"{share:.4g}") for share in np.geomspace(*_ENDS["share"], number)]
+
+
+def _pairs(values: list[int]) -> list[list[int]]:
+    return [list(pair) for pair in itertools.combinations_with_replacement(values, 2)]
+
+
+def _triplets(values: list[int], areas: list[int]) -> list[list[int]]:
+    return sorted([top, area, bottom] for bottom, top in _pairs(values) for area in areas)
+
+
 COARSE = {
-    "threshold": list(_FINE),
-    "quantile": [float(f"{0.001 * _RATIO**number:.4g}") for number in range(15)],
-    "hysteresis": [[low, high] for low in _WIDE for high in _WIDE if low <= high],
-    "triplet": [[top, area, bottom] for top in _WIDE for area in (1, 64, 512) for bottom in _WIDE if bottom <= top],
+    "threshold": [4, *range(16, 256, 16), 252],
+    "quantile": _shares(21),
+    "hysteresis": _pairs([8, *range(32, 256, 32), 248]),
+    "triplet": _triplets([8, 32, 80, 128, 176, 224, 248], [1, 64, 512, 4096]),
 }
 DENSE = {
-    "quantile": [float(f"{0.0005 * 1.08**number:.4g}") for number in range(99)],
-    "hysteresis": [[low, high] for low in _FINE for high in range(low, 256, 8)],  # a labelling a low
-    "triplet": [[top, area, low] for top in _FINE for area in (1, 16, 64, 256, 1024) for low in _FINE if low <= top],
+    "quantile": _shares(100),
+    "hysteresis": _pairs(_VALUES),  # a labelling a low
+    "triplet": _triplets(_VALUES, [1, 16, 256, 4096, 2**16]),
+}
+_NUMBERS = {
+    "threshold": ["value"], "quantile": ["share"], "hysteresis": ["value", "value"], "triplet": ["value", "area", "value"],
+}  # fmt: skip
+# which of a level's numbers are moved at once, and which against the others; of two values one bounds the other, and above
+# a higher one lie fewer px
+_WAYS = {
+    "threshold": [[1]],
+    "quantile": [[1]],
+    "hysteresis": [[1, 0], [0, 1], [1, 1]],
+    "triplet": [[1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 0, 1], [1, -1, 1]],
 }
 
 
-def finer(cut: str, levels: list, chosen: list, number: int) -> list:
-    """The levels and, by halved steps, those about the chosen ones; number: of the round, from 0."""
-    moved = [new for level in chosen for new in _MOVES[cut](level, 0.5 ** (number + 1))]
-    return sorted([*levels, *(new for n, new in enumerate(moved) if new not in levels and new not in moved[:n])])
+def finer(cut: str, grid: list, levels: list, chosen: list, number: int) -> list:
+    """The levels, and those about the chosen ones: half a step of the grid away, then a quarter, …; number: of the round,
+    from 0."""
+    known = {str(level) for level in levels}
+    moved = {str(new): new for level in chosen for new in _about(cut, grid, level, 0.5 ** (number + 1))}
+    return sorted([*levels, *(new for name, new in moved.items() if name not in known)])
 
 
-def _move_value(value: int, share: float, step: int = 16) -> list[int]:
-    return [new for new in (value - round(step * share), value + round(step * share)) if 1 <= new <= 255]
+def _about(cut: str, grid: list, level: int | float | list[int], step: float) -> list:
+    """The levels a part of a step of the grid away from a level."""
+    if not isinstance(level, list):
+        return [new for (new,) in _about(cut, [[one] for one in grid], [level], step)]
+    lines = [sorted({one[n] for one in grid}) for n in range(len(level))]
+    found = [
+        [_moved(*of, by * sign) if by else of[-1] for *of, by in zip(_NUMBERS[cut], lines, level, way, strict=True)]
+        for way in _WAYS[cut]
+        for sign in (-step, step)
+    ]
+    return [new for new in found if _is_level(cut, new)]
 
 
-def _move_quantile(value: float, share: float) -> list[float]:
-    return [float(f"{min(1.0, value * _RATIO**power):.4g}") for power in (-share, share)]
+def _is_level(cut: str, level: list[int]) -> bool:
+    """Of two values, the lower one is a pair's first and a triplet's last."""
+    return {"hysteresis": level[0] <= level[-1], "triplet": level[-1] <= level[0]}.get(cut, True)
 
 
-def _move_pair(pair: list[int], share: float) -> list[list[int]]:
-    low, high = pair
-    moved = [[new, high] for new in _move_value(low, share, 32)] + [[low, new] for new in _move_value(high, share, 32)]
-    return [new for new in moved if new[0] <= new[1]]
-
-
-def _move_triplet(triplet: list[int], share: float) -> list[list[int]]:
-    top, area, bottom = triplet
-    pairs = [[new, area, old] for old, new in _move_pair([bottom, top], share)]
-    return pairs + [[top, new, bottom] for new in (round(area * 8**-share), round(area * 8**share)) if new >= 1]
-
-
-_MOVES = {
-    "threshold": _move_value, "quantile": _move_quantile, "hysteresis": _move_pair, "triplet": _move_triplet,
-}  # fmt: skip
+def _moved(kind: str, lines: list, number: float, by: float) -> int | float:
+    """A number moved by a part of the distance between the grid's lines about it (areas and shares: of their logarithms), a
+    whole one by 1 at least; at most to the end of its kind."""
+    lines = np.unique([*_ENDS[kind], *lines])
+    to, back = (np.asarray, np.asarray) if kind == "value" else (np.log, np.exp)
+    places = np.arange(len(lines))
+    moved = float(back(np.interp(np.interp(to(number), to(lines), places) + by, places, to(lines))))
+    if kind == "share":
+        return float(f"{moved:.4g}")
+    return (math.ceil if by > 0 else math.floor)(round(moved, 6))  # what is inexact must not count as more
 
 
 def _hysteresis_counts(blended: np.ndarray, target: np.ndarray, valid: np.ndarray, pairs: list) -> np.ndarray:

@@ -48,7 +48,7 @@ class Tables:
 
     @property
     def levels(self) -> list:
-        """Those that a search begins with; `counted` ones are all there are."""
+        """Those that a search begins with."""
         return THRESHOLDS if self.exact else (DENSE if self.counted else COARSE)[self.cut]
 
     def table(self, mix: Mix, units: np.ndarray, levels: list) -> Table:

@@ -1,0 +1,88 @@
+import numpy as np
+import pytest
+from searching import PLAIN, searching
+
+from tessera.decide.cuts.hysteresis import hysteresis_counts
+from tessera.decide.fitting import Fitted, Option
+from tessera.decide.grids import COARSE, DENSE, ROUNDS, finer
+from tessera.metrics.counts import FScore
+from tessera.metrics.surface import SurfaceDice
+
+POOLED, PER_IMAGE = FScore("pooled", 1.0), FScore("per_image", 1.0)
+SURFACE = SurfaceDice(1.0, "per_image", 1.0)
+
+
+def _fit(memory_evidence: type, maps: np.ndarray, labels: np.ndarray, score: object, cut: str) -> Fitted:
+    search, _ = searching(memory_evidence({"a": maps[:, None]}, labels), score, 1.0, cut)
+    return search.fitting.fit(Option(("identity",), "probabilities", ("a",)), np.arange(len(labels)), PLAIN)
+
+
+@pytest.mark.parametrize("cut", ["hysteresis", "triplet"])
+@pytest.mark.parametrize("best", [1, 2, 6, 45, 130, 249, 254, 255])
+def test_every_threshold_is_reached(memory_evidence: type, best: int, cut: str) -> None:
+    """Positives lie just above it, negatives just below: the closer the nearer it is to an end."""
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 2, (3, 20, 16)).astype(np.uint8)
+    off = rng.integers(0, max(4, min(best, 255 - best) // 4), labels.shape)
+    maps = np.where(labels == 1, best + off, best - 1 - off).clip(0, 255).astype(np.uint8)
+    assert _fit(memory_evidence, maps, labels, POOLED, cut).score > 0.995
+
+
+@pytest.mark.parametrize("score", [PER_IMAGE, SURFACE], ids=["counts", "masks"])
+def test_areas_reach_beyond_false_blobs_of_any_size(memory_evidence: type, score: object) -> None:
+    labels, maps = np.zeros((2, 4, 130, 120), np.uint8)
+    labels[::2, 20:120, 10:110] = 1
+    maps[::2, 20:120, 10:110] = 220  # 10000 px
+    maps[1::2, 50:95, 50:95] = 225  # 2025 px
+    assert _fit(memory_evidence, maps, labels, score, "threshold").score == 0.5
+    assert _fit(memory_evidence, maps, labels, score, "triplet").score == 1
+
+
+@pytest.mark.parametrize("score", [POOLED, SURFACE], ids=["counts", "masks"])
+def test_shares_reach_down_to_few_pixels(memory_evidence: type, score: object) -> None:
+    """Nine positives in 250,000 pixels, and twice as many a little less probable."""
+    labels = np.zeros((2, 500, 500), np.uint8)
+    labels[:, 100:103, 50:53] = 1
+    maps = np.where(labels == 1, 200, 5).astype(np.uint8)
+    maps[:, 300:303, 50:56] = 190
+    assert _fit(memory_evidence, maps, labels, score, "quantile").score == 1
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_pairs_are_the_best_of_all_there_are(memory_evidence: type, seed: int) -> None:
+    """Blurred squares under noise, found with little confidence: all that matters is between 5 and 50."""
+    rng = np.random.default_rng(seed)
+    labels = (rng.random((4, 12, 10)) < 0.2).astype(np.uint8).repeat(5, 1).repeat(5, 2)
+    maps = (labels * 14 + rng.normal(12, 5, labels.shape)).clip(0, 255).astype(np.uint8)
+    valid, lows = np.ones((1, 60, 50), bool), range(1, 60)
+    counts = sum(
+        hysteresis_counts(one[None], of[None] == 1, valid, list(lows)) for one, of in zip(maps, labels, strict=True)
+    )
+    best = max(POOLED.finish(POOLED.statistics(counts[low - 1, :, low - 1 :])).max() for low in lows)
+    assert _fit(memory_evidence, maps, labels, POOLED, "hysteresis").score == pytest.approx(best, abs=1e-3)
+
+
+@pytest.mark.parametrize(("grids", "cut"), [(grids, cut) for grids in (COARSE, DENSE) for cut in grids])
+def test_finer_levels_are_levels_of_the_cut_nearer_and_nearer(grids: dict[str, list], cut: str) -> None:
+    grid = levels = grids[cut]
+    assert grid == sorted(grid)
+    for number in range(ROUNDS):
+        found = finer(cut, grid, levels, [grid[0], grid[len(grid) // 2], grid[-1]], number)
+        assert found == sorted(found) and len({str(one) for one in found}) == len(found)
+        assert all(one in found for one in levels)
+        levels = found
+    values = np.array(levels).reshape(len(levels), -1)
+    assert values.min() > 0 and values.max() <= {"quantile": 1, "triplet": 2**16}.get(cut, 255)
+    if cut == "hysteresis":
+        assert (values[:, 0] <= values[:, 1]).all()
+    if cut == "triplet":
+        assert (values[:, 2] <= values[:, 0]).all() and values[:, ::2].max() <= 255
+
+
+def test_a_step_is_a_half_of_the_grids_then_a_quarter() -> None:
+    grid = [8, 16, 32, 48, 240]
+    steps = [[one for one in finer("threshold", grid, grid, [32], number) if one not in grid] for number in range(4)]
+    assert steps == [[24, 40], [28, 36], [30, 34], [31, 33]]
+    shares = [0.01, 0.04, 1.0]
+    assert [one for one in finer("quantile", shares, shares, [0.04], 0) if one not in shares] == [0.02, 0.2]
+    assert finer("threshold", grid, grid, [8], 3)[0] == 7  # by 1 at least
