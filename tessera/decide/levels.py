@@ -6,6 +6,7 @@ and are judged by their mean.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -49,7 +50,11 @@ def choose_levels(table: Table, about: pd.DataFrame, rule: Rule, finish: Judge, 
 
     about: of the table's units. The best, as `best_levels` finds them; or the middle of the plateau that holds the best:
     all levels within one standard error, over groups, of it (Breiman et al. 1984, the rule of one standard error); or the
-    mean of what is best on each fold. Then shrunk: (n·own + shrink·common) / (n + shrink), n groups of the name.
+    mean of what is best on each fold on which not all levels score alike. Then shrunk: (n·own + shrink·common) /
+    (n + shrink), n groups of the name.
+
+    Levels of several numbers have no order, and near a good one may lie a bad one: the plateau is all within the standard
+    error, of which that nearest to their mean, or to the mean of folds, is taken.
     """
 
     def judge(statistics: np.ndarray) -> np.ndarray:
@@ -57,14 +62,13 @@ def choose_levels(table: Table, about: pd.DataFrame, rule: Rule, finish: Judge, 
 
     shared, names = rule.shared(table.statistics), rule.names(about)
     chosen = _best(shared, names, judge)
+    if rule.name != "max":
+        within = _within(shared, chosen, names, about.group.to_numpy(), judge)
     if rule.name == "plateau":
-        chosen = _plateaus(table.levels, shared, chosen, names, about.group.to_numpy(), judge)
+        chosen = _plateaus(table.levels, chosen, within)
     if rule.name == "mean_of_folds":
-        of_folds = [_best(shared[fold], names[fold], judge) for fold in inner_holdouts(about, seed)]
-        chosen = {
-            name: nearest(table.levels, [one[name] for one in of_folds if name in one] or [own])
-            for name, own in chosen.items()
-        }
+        of_folds = _of_folds(shared, names, inner_holdouts(about, seed), judge)
+        chosen = _means(table.levels, chosen, within, of_folds)
     if rule.shrink:
         groups = about.group.groupby(names).nunique()
         chosen = {
@@ -120,48 +124,105 @@ def _best(shared: np.ndarray, names: np.ndarray, judge: Judge) -> dict[str, np.n
     return found | {EVERYWHERE: _middle_of_best(judge(by_name.sum(1)))}
 
 
-def _plateaus(
-    levels: list, shared: np.ndarray, chosen: dict[str, np.ndarray], names: np.ndarray, groups: np.ndarray, judge: Judge
+def _plateaus(levels: list, chosen: dict[str, np.ndarray], within: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The middle of each plateau; within: (A, L) by name."""
+    several = isinstance(levels[0], list)
+    return {
+        name: np.array(
+            [
+                nearest(levels, np.flatnonzero(good), among=good) if several else nearest(levels, _ends(good, best))
+                for best, good in zip(own, within[name], strict=True)
+            ]
+        )
+        for name, own in chosen.items()
+    }
+
+
+def _means(
+    levels: list, chosen: dict[str, np.ndarray], within: dict[str, np.ndarray], of_folds: list[dict[str, np.ndarray]]
 ) -> dict[str, np.ndarray]:
-    picked = at_levels(shared.reshape(*shared.shape[:3], -1), chosen, names).reshape(
-        *shared.shape[:2], *shared.shape[3:]
-    )
-    found = {}
+    """The means of what is best on folds; where none counts, what is chosen."""
+    several, found = isinstance(levels[0], list), {}
     for name, own in chosen.items():
-        members = names == name if name != EVERYWHERE else np.full(len(names), True)
-        rest = picked[~members].sum(0)  # (A, J, K)
+        counted = [[one[name][a] for one in of_folds if name in one and one[name][a] >= 0] for a in range(len(own))]
         found[name] = np.array(
             [
-                nearest(
-                    levels,
-                    _plateau(shared[members, a], groups[members], rest[a], best, judge, isinstance(levels[0], list)),
-                )
-                for a, best in enumerate(own)
+                nearest(levels, indices or [best], among=good if several else None)
+                for indices, best, good in zip(counted, own, within[name], strict=True)
             ]
         )
     return found
 
 
-def _plateau(
-    statistics: np.ndarray, groups: np.ndarray, rest: np.ndarray, best: int, judge: Judge, unordered: bool
+def _of_folds(
+    shared: np.ndarray, names: np.ndarray, folds: list[np.ndarray], judge: Judge
+) -> list[dict[str, np.ndarray]]:
+    """Of each fold, by name, what is best there (A,), -1 where all levels score alike."""
+    found = []
+    for fold in folds:
+        best = _best(shared[fold], names[fold], judge)
+        curves = _curves(shared[fold], best, names[fold], judge)
+        found.append({name: np.where(np.ptp(curves[name], -1) > 1e-12, own, -1) for name, own in best.items()})
+    return found
+
+
+def _curves(
+    shared: np.ndarray, chosen: dict[str, np.ndarray], names: np.ndarray, judge: Judge
+) -> dict[str, np.ndarray]:
+    """By name the scores (A, L) at each of its levels, those of other names as chosen."""
+    rests = _rests(shared, chosen, names)
+    return {name: judge(rests[name][:, None] + shared[_of(names, name)].sum(0)) for name in chosen}
+
+
+def _rests(shared: np.ndarray, chosen: dict[str, np.ndarray], names: np.ndarray) -> dict[str, np.ndarray]:
+    """By name the statistics (A, J, K) of all units of other names, as chosen."""
+    picked = at_levels(shared.reshape(*shared.shape[:3], -1), chosen, names)
+    picked = picked.reshape(*shared.shape[:2], *shared.shape[3:])
+    return {name: picked[~_of(names, name)].sum(0) for name in chosen}
+
+
+def _of(names: np.ndarray, name: str) -> np.ndarray:
+    """Which units have the name."""
+    return names == name if name != EVERYWHERE else np.full(len(names), True)
+
+
+def _within(
+    shared: np.ndarray, chosen: dict[str, np.ndarray], names: np.ndarray, groups: np.ndarray, judge: Judge
+) -> dict[str, np.ndarray]:
+    """By name which levels (A, L) score no less than a standard error below the chosen ones."""
+    rests, curves = _rests(shared, chosen, names), _curves(shared, chosen, names, judge)
+    found = {}
+    for name, own in chosen.items():
+        members, of_classes = _of(names, name), np.arange(len(own))
+        errors = [
+            left_out_error(shared[members, a, own[a]], groups[members], partial(_with, judge, rests[name][a]))
+            for a in of_classes
+        ]
+        found[name] = curves[name] >= (curves[name][of_classes, own] - errors)[:, None]
+    return found
+
+
+def _with(judge: Judge, rest: np.ndarray, total: np.ndarray) -> np.ndarray:
+    return judge(rest + total)
+
+
+def _ends(within: np.ndarray, best: int) -> list[int]:
+    """The first and the last of the levels that hang together with the best."""
+    without = np.flatnonzero(~within)
+    return [without[without < best].max(initial=-1) + 1, without[without > best].min(initial=len(within)) - 1]
+
+
+def nearest(
+    levels: list, indices: list | np.ndarray, weights: list[float] | None = None, among: np.ndarray | None = None
 ) -> np.ndarray:
-    """Indices of the levels no worse than a standard error below the best; of ordered ones those that hang together with it.
+    """The index of the level nearest to the mean of those of `indices` (n, ...), over the first axis: (...).
 
-    statistics: (units, L, J, K); rest: (J, K), summed over all other units.
+    among: which levels (L,) may be taken, without it all. Areas, which span decades, count by their logarithms.
     """
-    curve = judge(rest + statistics.sum(0))
-    error = left_out_error(statistics[:, best], groups, lambda total: judge(rest + total))
-    within = curve >= curve[best] - error
-    if unordered:
-        return np.flatnonzero(within)
-    ends = np.flatnonzero(~within)
-    before, after = ends[ends < best], ends[ends > best]
-    return np.arange(before.max(initial=-1) + 1, after.min(initial=len(curve)))
-
-
-def nearest(levels: list, indices: list | np.ndarray, weights: list[float] | None = None) -> np.ndarray:
-    """The index of the level nearest to the mean of those of `indices` (n, ...), over the first axis: (...)."""
     values = np.array(levels, np.float64).reshape(len(levels), -1)
+    areas = values.max(0) > 255
+    values[:, areas] = np.log(values[:, areas])
     mean = np.average(values[np.asarray(indices)], axis=0, weights=weights)
     width = np.maximum(np.ptp(values, axis=0), 1e-12)
-    return (((mean[..., None, :] - values) / width) ** 2).sum(-1).argmin(-1)
+    distance = (((mean[..., None, :] - values) / width) ** 2).sum(-1)
+    return (distance if among is None else np.where(among, distance, np.inf)).argmin(-1)

@@ -64,8 +64,11 @@ def _table(hits: dict[str, np.ndarray]) -> tuple[Table, pd.DataFrame]:
     return Table(list(range(1, scores.shape[1] + 1)), statistics), about
 
 
-def _chosen(hits: dict[str, np.ndarray], rule: Rule, folds: list[int] | None = None) -> dict[str, int]:
+def _chosen(
+    hits: dict[str, np.ndarray], rule: Rule, folds: list[int] | None = None, levels: list | None = None
+) -> dict[str, int]:
     table, about = _table(hits)
+    table = table._replace(levels=levels or table.levels)
     about["fold"] = folds or 0
     found = choose_levels(table, about, rule, PER_IMAGE.finish, 0)
     return {name: table.levels[int(own[0])] for name, own in found.items()}
@@ -93,6 +96,35 @@ def test_the_plateau_is_the_centre_of_what_is_one_standard_error_below_the_best(
     assert _chosen({"a": scores}, Rule("", False, "plateau", 0)) == {EVERYWHERE: 50}  # 31…70
 
 
+GRID = sorted({*range(16, 256, 16), 120, 124, 126, 127, 129, 130, 132, 136})  # refined about 128
+SHARES = np.geomspace(0.001, 1, 31).tolist()
+PAIRS = [[low, high] for low in (10, 20, 30) for high in (100, 200)]
+APART = np.array([1.0, 0.4, 0.2, 0.2, 0.97, 0.4])  # [10, 100] and [30, 100] are good, what is between them is not
+
+
+@pytest.mark.parametrize(
+    ("levels", "first", "last", "middle"), [(GRID, 112, 224, 160), (SHARES, SHARES[10], SHARES[20], SHARES[17])]
+)
+def test_the_centre_of_a_plateau_is_between_its_ends_however_its_levels_lie(
+    levels: list, first: float, last: float, middle: float
+) -> None:
+    curve = np.where((np.array(levels) >= first) & (np.array(levels) <= last), 1.0, 0.5)
+    scores = np.stack([curve - 0.1, curve + 0.1])
+    assert _chosen({"a": scores}, Rule("", False, "plateau", 0), levels=levels) == {EVERYWHERE: middle}
+
+
+def test_of_lists_that_are_good_one_is_taken_and_not_what_lies_between_them() -> None:
+    scores = np.stack([APART - 0.1, APART + 0.1])
+    assert _chosen({"a": scores}, Rule("", False, "plateau", 0), levels=PAIRS)[EVERYWHERE] in ([10, 100], [30, 100])
+    folds = np.stack([APART, APART[[4, 1, 2, 3, 0, 5]], APART])  # the second one's best is [30, 100]
+    assert _chosen({"a": folds}, Rule("", False, "mean_of_folds", 0), [0, 1, 2], PAIRS)[EVERYWHERE] == [10, 100]
+
+
+def test_areas_are_near_by_their_ratio() -> None:
+    triplets = [[100, area, 50] for area in (1, 16, 256, 4096, 65536)]
+    assert triplets[int(nearest(triplets, [0, 4]))] == [100, 256, 50]
+
+
 def test_a_single_group_has_no_plateau_but_the_best() -> None:
     assert _chosen({"a": _bell(34)[None]}, Rule("", False, "plateau", 0)) == {EVERYWHERE: 34}
 
@@ -100,6 +132,17 @@ def test_a_single_group_has_no_plateau_but_the_best() -> None:
 def test_the_mean_of_folds() -> None:
     rows = np.stack([_bell(20), _bell(30), _bell(70)])
     assert _chosen({"a": rows}, Rule("", False, "mean_of_folds", 0), [0, 1, 2]) == {EVERYWHERE: 40}
+
+
+def test_folds_on_which_all_levels_score_alike_do_not_count() -> None:
+    """As where there are no positives. Of two strata one may tell levels apart where the other does not."""
+    flat = np.zeros(100)
+    rows, rule, folds = np.stack([_bell(20), _bell(30), flat]), Rule("", False, "mean_of_folds", 0), [0, 1, 2]
+    assert _chosen({"a": rows}, rule, folds) == {EVERYWHERE: 25}
+    assert _chosen({"a": rows[[2, 2, 2]]}, rule, folds) == _chosen({"a": rows[[2, 2, 2]]}, Rule("", False, "max", 0))
+    strata = {"a": rows, "b": np.stack([flat, _bell(60), _bell(80)])}
+    by_stratum = _chosen(strata, Rule("stratum", False, "mean_of_folds", 0), [0, 1, 2, 0, 1, 2])
+    assert (by_stratum["a"], by_stratum["b"]) == (25, 70)
 
 
 @pytest.mark.parametrize(("shrink", "expected"), [(0, 80), (2, 65), (6, 57), (1e9, 50)])
@@ -121,5 +164,4 @@ def test_classes_share_a_level_or_have_their_own() -> None:
 
 
 def test_the_nearest_of_levels_of_several_numbers() -> None:
-    pairs = [[low, high] for low in (10, 20, 30) for high in (100, 200)]
-    assert pairs[int(nearest(pairs, [0, 4]))] == [20, 100]
+    assert PAIRS[int(nearest(PAIRS, [0, 4]))] == [20, 100]
