@@ -1,5 +1,6 @@
 """The best weights and levels of given views, models and blend, on given units."""
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -8,7 +9,7 @@ from tessera.decide.decision import Decision
 from tessera.decide.evidence import Evidence
 from tessera.decide.grids import ROUNDS, finer
 from tessera.decide.holdouts import crossfit, inner_holdouts
-from tessera.decide.levels import Rule, at_levels, choose_levels
+from tessera.decide.levels import Rule, Table, at_levels, choose_levels
 from tessera.decide.tables import Mix, Tables
 from tessera.decide.weights import Combinations, simplex
 from tessera.metrics.score import Score, score_of
@@ -116,12 +117,19 @@ class Fitting:
         return self._combinations[key]
 
     def _fit_levels(self, mix: Mix, units: np.ndarray, rule: Rule) -> Fitted:
-        about, cut = self.about.loc[units], self.tables.cut
+        """Levels are refined about those that the rule takes, and about the best, below which it must not fall far."""
+        about = self.about.loc[units]
+
+        def choose(table: Table, by: Rule) -> dict[str, np.ndarray]:
+            return choose_levels(table, about, by, self.score.finish, self.seed)
+
         table = self.tables.table(mix, units, self.tables.levels)
-        chosen = choose_levels(table, about, rule, self.score.finish, self.seed)
+        rules = {rule, replace(rule, name="max", shrink=0.0)}
         for number in range(0 if self.tables.exact else ROUNDS):
-            around = [table.levels[index] for index in sorted({int(one) for own in chosen.values() for one in own})]
-            table = self.tables.table(mix, units, finer(cut, self.tables.levels, table.levels, around, number))
-            chosen = choose_levels(table, about, rule, self.score.finish, self.seed)
+            found = {index for one in rules for own in choose(table, one).values() for index in own.tolist()}
+            around = [table.levels[index] for index in sorted(found)]
+            levels = finer(self.tables.cut, self.tables.levels, table.levels, around, number)
+            table = self.tables.table(mix, units, levels)
+        chosen = choose(table, rule)
         score = score_of(self.score, at_levels(table.statistics, chosen, rule.names(about)))
         return Fitted(mix, {name: [table.levels[one] for one in own] for name, own in chosen.items()}, score)

@@ -2,9 +2,11 @@ import numpy as np
 import pytest
 from searching import PLAIN, searching
 
+from tessera.decide.bootstrap import left_out_error
 from tessera.decide.cuts.hysteresis import hysteresis_counts
 from tessera.decide.fitting import Fitted, Option
 from tessera.decide.grids import COARSE, DENSE, ROUNDS, finer
+from tessera.decide.levels import Rule
 from tessera.metrics.counts import FScore
 from tessera.metrics.surface import SurfaceDice
 
@@ -86,3 +88,19 @@ def test_a_step_is_a_half_of_the_grids_then_a_quarter() -> None:
     shares = [0.01, 0.04, 1.0]
     assert [one for one in finer("quantile", shares, shares, [0.04], 0) if one not in shares] == [0.02, 0.2]
     assert finer("threshold", grid, grid, [8], 3)[0] == 7  # by 1 at least
+
+
+@pytest.mark.parametrize("cut", ["quantile", "hysteresis", "triplet"])
+@pytest.mark.parametrize("name", ["plateau", "mean_of_folds"])
+def test_a_rule_takes_no_pair_that_is_much_worse_than_the_best(memory_evidence: type, cut: str, name: str) -> None:
+    """Blobs under noise, a third of the rows empty: no more than a standard error is lost."""
+    rng = np.random.default_rng(0)
+    labels = (rng.random((6, 8, 8)) < 0.2).astype(np.uint8).repeat(5, 1).repeat(5, 2)
+    labels[::3] = 0
+    maps = (60 + labels * 90 + rng.normal(0, 30, labels.shape)).clip(0, 255).astype(np.uint8)
+    search, _ = searching(memory_evidence({"a": maps[:, None]}, labels, fold=np.arange(6) % 3), PER_IMAGE, 1.0, cut)
+    option, units = Option(("identity",), "probabilities", ("a",)), np.arange(6)
+    best, calm = (search.fitting.fit(option, units, Rule("", False, one, 0)) for one in ("max", name))
+    statistics, groups = search.fitting.statistics(best, units, PLAIN), search.about.group.to_numpy()
+    error = left_out_error(statistics, groups, lambda total: PER_IMAGE.finish(total).mean(-1))
+    assert best.score - calm.score <= error
