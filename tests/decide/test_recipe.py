@@ -5,7 +5,7 @@ from pathlib import Path
 from tessera.decide.blending import BLENDS
 from tessera.decide.cuts.build import CUTS
 from tessera.decide.decision import Decision
-from tessera.decide.grids import _MOVES, COARSE
+from tessera.decide.grids import _NUMBERS, _WAYS, COARSE
 from tessera.decide.recipe import build_recipe
 from tessera.decide.steps.build import COUNTS, STEPS, VOLUME_STEP
 from tessera.params.load import load_params
@@ -43,7 +43,9 @@ def test_params_offer_every_cut_blend_and_step_there_is() -> None:
     assert _recipe()["steps_in_order"] == in_order
     assert set(COUNTS) < set(STEPS)
     tune = PARAMS.tune.model_dump()
-    assert set(CUTS) == set(COARSE) == set(_MOVES), "CUTS in tessera/decide/cuts/build.py, the others in grids.py"
+    assert set(CUTS) == set(COARSE) == set(_NUMBERS) == set(_WAYS), (
+        "CUTS in tessera/decide/cuts/build.py, the others in grids.py"
+    )
     for name in CUTS:
         assert Tune(**tune | {"cut": name}).cut == name
     assert Tune(**tune | {"blend": list(BLENDS)}).blend == list(BLENDS)
