@@ -6,6 +6,7 @@ from pathlib import Path
 from stages.command import command
 from stages.evidence import oof_evidence
 from tessera import paths
+from tessera.data.csv_names import csv_names
 from tessera.data.manifest import read_manifest
 from tessera.decide.decision import Decision, held_out_decisions
 from tessera.decide.evidence import Evidence, test_rows
@@ -21,7 +22,8 @@ from tessera.params.load import load_params
 def main() -> None:
     params = load_params()
     recipe, scores = (json.loads(path.read_text()) for path in (paths.RECIPE, paths.SCORES))
-    score, dialect = build_score(params.score), build_dialect(params.submit.dialect, params.data.classes)
+    score = build_score(params.score)
+    dialect = build_dialect(params.submit.dialect, params.data.classes, csv_names(params.data))
     manifest = read_manifest(paths.CLEAN)
     decision = Decision(**recipe["decision"])
 
@@ -40,7 +42,7 @@ def main() -> None:
     test = Evidence(rows, stores, decision.views, oof.pixels, oof.task)
     shapes = shapes_of(rows)
     with paths.writing(paths.SUBMISSION) as path:
-        dialect.write(path, list(template.columns), masks(test, dict.fromkeys(rows.row_id, decision)))
+        dialect.fill(path, template, masks(test, dict.fromkeys(rows.row_id, decision)))
         raise_problems("the submission would be refused", dialect.validate(path, template, shapes))
     print(table(scores))
     if params.data.solution:

@@ -222,6 +222,20 @@ def test_submit_refuses_scores_that_its_own_csv_does_not_give(home):
     assert paths.SUBMISSION.read_bytes() == before
 
 
+def test_a_sample_submission_with_columns_of_its_own_is_filled(finished, tmp_path, monkeypatch):
+    shutil.copytree(finished, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    before = pd.read_csv(paths.SUBMISSION)
+    for name in ("sample_submission", "solution"):
+        table = pd.read_csv(f"{SOURCE}/{name}.csv")
+        table[["rle", "id"]].assign(height=7).to_csv(f"{SOURCE}/{name}.csv", index=False)
+    run_stage("ingest")
+    run_stage("submit")
+    after = pd.read_csv(paths.SUBMISSION)
+    assert before.rle.notna().any()
+    pd.testing.assert_frame_equal(after, before[["rle", "id"]].assign(height=7))
+
+
 @pytest.mark.parametrize("stage", ["ingest", "tile"])
 def test_bad_input_leaves_nothing_half_written(finished, tmp_path, monkeypatch, stage):
     """The last test slice is cut short after ingest has (not) seen it."""

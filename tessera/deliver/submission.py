@@ -28,7 +28,7 @@ def masks(evidence: Evidence, decisions: dict[str, Decision]) -> Iterator[tuple[
 
 def rows_asked_for(rows: pd.DataFrame, template: pd.DataFrame, data: "Data") -> pd.DataFrame:
     """The test rows in the order of the sample submission, under its ids (which end in `data.id_ending`), each once."""
-    ids = template.iloc[:, 0].drop_duplicates(ignore_index=True)
+    ids = template[data.id].drop_duplicates(ignore_index=True)
     found = rows.set_index("row_id").loc[ids.str.removesuffix(data.id_ending)]
     return found.reset_index(drop=True).assign(row_id=ids)
 

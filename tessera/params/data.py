@@ -41,14 +41,14 @@ class Data(Section):
     ignore: int | None = None  # grey: pixel value that counts nowhere
     colours: dict[Colour, str] = {}  # colour: "#rrggbb" → a class, background or ignore
     valid_masks: str | None = None  # pattern of masks; where they are 0, labels are ignored
-    rle_column: str = "rle"
+    rle_column: str = "rle"  # here and in sample_submission; there, one of another name may be the only one left
     rle_order: Literal["column", "row"] = "column"
     rle_base: Literal[0, 1] = 1
     rle_starts: Literal["absolute", "relative"] = "absolute"  # relative: counted from the end of the run before
-    rle_empty: Annotated[list[str], Field(min_length=1)] = [""]  # cells of an empty mask, as "-1"; the first is written
+    rle_empty: Annotated[list[str], Field(min_length=1)] = [""]  # cells of train_rle that say an empty mask, as "-1"
     rle_rows: Literal["one", "several"] = "one"  # an image or slice, and class; several are united
-    class_column: str | None = None  # of train_rle, where a row is one class of an image
-    class_names: dict[str, str] = {}  # what the labels call it → a class, background or ignore
+    class_column: str | None = None  # where a row is one class of an image; of sample_submission, if not given: "class"
+    class_names: dict[str, str] = {}  # what labels and sample_submission call it → a class, background or ignore
     meta: list[str] = []  # csv files with a row an image
     id: str = "id"  # the column of ids, in every csv
     id_ending: str = ""  # what ids of csv files have behind the image_id, as ".jpg"

@@ -1,4 +1,5 @@
 import hashlib
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -124,3 +125,78 @@ def test_a_template_with_other_ids_lists_each(competition: Competition) -> None:
         build_template(data.model_copy(update={"sample_submission": "sample.csv"}), manifest)
     for said in ("sample.csv", "'t_3' has no test image", "'t_10' has no row", "'t_2' has two rows"):
         assert said in str(error.value)
+
+
+def _template(competition: Competition, text: str, **changes: object) -> pd.DataFrame:
+    """The template of the slices t_2 and t_10, from a sample submission of this text."""
+    data = competition("volumes")
+    manifest = build_manifest(data)
+    (Path(data.source) / "sample.csv").write_text(text)
+    return build_template(data.model_copy(update=changes), manifest)
+
+
+SAMPLES = [
+    ("rle,id,height\n,t_10,31\n,t_2,31\n", {}),
+    ("height,class,id,predicted\n31,vessel,t_10,\n31,vessel,t_2,\n", {"rle_column": "predicted"}),
+    ("predicted,id,class\n,t_10,vessel\n,t_2,vessel\n", {}),  # the only one left
+]
+
+
+@pytest.mark.parametrize(("text", "changes"), SAMPLES)
+def test_a_template_may_have_more_columns_in_any_order(competition: Competition, text: str, changes: dict) -> None:
+    template = _template(competition, text, **changes)
+    assert template.id.tolist() == ["t_10", "t_2"]
+    assert list(template.columns) == text.splitlines()[0].split(",")
+
+
+def test_a_template_has_the_names_that_data_says_where_no_sample_submission_says_others(
+    competition: Competition,
+) -> None:
+    keys = {"sample_submission": None, "id": "ImageId", "rle_column": "EncodedPixels", "classes": ["a", "b"]}
+    assert _template(competition, "", **keys, task="multilabel", class_column="kind").to_dict("list") == {
+        "ImageId": ["t_2", "t_2", "t_10", "t_10"], "kind": ["a", "b"] * 2, "EncodedPixels": [""] * 4,
+    }  # fmt: skip
+
+
+TWO = {"task": "multilabel", "classes": ["large_bowel", "stomach"], "class_names": {"Large bowel": "large_bowel"}}
+ROWS = ["t_10,stomach,", "t_10,Large bowel,", "t_2,stomach,", "t_2,Large bowel,"]
+
+
+@pytest.mark.parametrize("header", ["id,class,rle", "id,kind,rle", "id,class,predicted"])
+def test_a_template_calls_classes_as_class_names_says(competition: Competition, header: str) -> None:
+    template = _template(competition, "\n".join([header, *ROWS]) + "\n", **TWO)
+    assert template.iloc[:, 1].tolist() == ["stomach", "Large bowel"] * 2
+
+
+@pytest.mark.parametrize(
+    ("header", "rows", "said"),
+    [
+        ("name,class,rle", ROWS, [r"has no column 'id' \(data\.id\); its columns are name, class, rle"]),
+        ("id,kind,predicted", ROWS, [r"has no column 'class'.*data\.class_column", r"no column 'rle'.*data\.rle_column"]),
+        ("id,class", [row[:-1] for row in ROWS], [r"has no column 'rle' \(data\.rle_column\); its columns are id, class"]),
+        ("id,rle", ["t_10,", "t_2,"], [r"has no column 'class' \(data\.class_column\); its columns are id, rle"]),
+        ("id,class,rle", ROWS[:-1], [r"id 't_2' has no row of class 'large_bowel'"]),
+        ("id,class,rle", [*ROWS, ROWS[0]], [r"line 6: id 't_10' has two rows"]),
+        ("id,class,rle", [*ROWS, "t_2,large_bowel,"], [r"line 6: id 't_2' has two rows"]),
+        ("id,class,rle", [*ROWS, "t_2,Stomach,"], [r"line 6: class 'Stomach' is not known.*data\.class_names"]),
+    ],
+)  # fmt: skip
+def test_what_a_template_lacks_is_said_with_the_key(
+    competition: Competition, header: str, rows: list[str], said: list[str]
+) -> None:
+    with pytest.raises(InputError) as error:
+        _template(competition, "\n".join([header, *rows]) + "\n", **TWO)
+    assert len(error.value.args) == len(said)
+    for problem, piece in zip(error.value.args, said, strict=True):
+        assert re.search(rf"sample\.csv.*{piece}", problem)
+
+
+def test_several_columns_that_may_be_the_rle_are_not_guessed_at(competition: Competition) -> None:
+    with pytest.raises(
+        InputError, match=r"no column 'rle' \(data\.rle_column\); its columns are id, height, predicted"
+    ):
+        _template(competition, "id,height,predicted\nt_10,31,\nt_2,31,\n")
+
+
+def test_equal_placeholders_before_the_ids_are_no_two_rows(competition: Competition) -> None:
+    assert len(_template(competition, "rle,id\n1 1,t_10\n1 1,t_2\n")) == 2

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from tessera import rle
+from tessera.data.csv_names import CsvNames
 from tessera.deliver.dialects.build import DIALECTS, build_dialect
 from tessera.errors import InputError
 from tessera.labels import read_csv
@@ -53,9 +54,11 @@ def test_written_twice_the_bytes_are_the_same(written: Path, tmp_path: Path) -> 
     assert (tmp_path / "again.csv").read_bytes() == written.read_bytes()
 
 
-def test_the_second_column_may_have_any_name(tmp_path: Path) -> None:
-    hubmap.write(tmp_path / "s.csv", ["image", "predicted"], MASKS.items())
-    assert hubmap.validate(tmp_path / "s.csv", TEMPLATE.set_axis(["image", "predicted"], axis=1), SHAPES) == []
+def test_the_columns_may_have_any_name(tmp_path: Path) -> None:
+    dialect = build_dialect("hubmap", ["a"], CsvNames("image"))
+    dialect.write(tmp_path / "s.csv", ["image", "predicted"], MASKS.items())
+    assert dialect.validate(tmp_path / "s.csv", TEMPLATE.set_axis(["image", "predicted"], axis=1), SHAPES) == []
+    assert dialect.columns == ["image", "rle"]
 
 
 def test_a_good_submission_has_no_problems(written: Path) -> None:
@@ -154,3 +157,58 @@ def test_a_sample_submission_that_says_empty_in_another_way_is_refused(
 ) -> None:
     problems = hubmap.validate(written, TEMPLATE.assign(rle=placeholder), SHAPES)
     assert bool(problems) == refused
+
+
+# A sample submission has columns of its own
+
+NAMES = CsvNames("image_id", "class", "mask", {"Large bowel": "bowel", "bowel": "bowel", "stomach": "stomach"})
+WIDE = pd.DataFrame({"mask": "", "image_id": list(MASKS), "height": ["7", "4", '6, "or so"', ""]})
+
+
+def test_the_sample_submissions_other_columns_stay_as_they_are(tmp_path: Path) -> None:
+    dialect = build_dialect("hubmap", ["a"], NAMES)
+    dialect.fill(tmp_path / "s.csv", WIDE, MASKS.items())
+    found = read_csv(tmp_path / "s.csv")
+    pd.testing.assert_frame_equal(found.assign(mask=""), WIDE, check_dtype=False)
+    assert found["mask"].tolist() == [rle.encode(mask[0]) for mask in MASKS.values()]
+    for name, mask in dialect.read(tmp_path / "s.csv", SHAPES):
+        np.testing.assert_array_equal(mask, MASKS[name])
+    assert dialect.validate(tmp_path / "s.csv", WIDE, SHAPES) == []
+    (said,) = dialect.validate(tmp_path / "s.csv", WIDE.assign(height="1"), SHAPES)
+    assert "'height' is not as the sample submission has it" in said
+
+
+def test_a_csv_that_names_no_column_of_the_rle_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "s.csv"
+    WIDE.rename(columns={"mask": "predicted"}).to_csv(path, index=False)
+    with pytest.raises(
+        InputError, match=r"s\.csv: has no column 'mask' \(data\.rle_column\); .* predicted, image_id, height"
+    ):
+        list(build_dialect("hubmap", ["a"], NAMES).read(path, SHAPES))
+
+
+def test_a_solution_with_further_columns_is_read(tmp_path: Path) -> None:
+    lines = ["Usage,image_id,mask,class", "Public,x_1,2 2,stomach", "Private,x_1,3 2,Large bowel"]
+    (tmp_path / "s.csv").write_text("\n".join(lines) + "\n")
+    ((name, mask),) = build_dialect("uwmadison", CLASSES, NAMES).read(tmp_path / "s.csv", {"x_1": (2, 3)})
+    np.testing.assert_array_equal(mask, PLANES[name])
+
+
+def test_two_rows_of_one_mask_are_not_read(tmp_path: Path) -> None:
+    (tmp_path / "s.csv").write_text("id,rle\nb,1 1\nb,\n")
+    with pytest.raises(InputError, match=r"s\.csv line 3: id 'b' has two rows"):
+        list(hubmap.read(tmp_path / "s.csv", SHAPES))
+
+
+@pytest.mark.parametrize("by", [["image_id", "class"], ["class", "image_id"], ["level"]])
+def test_rows_and_classes_stand_and_are_called_as_in_the_sample_submission(tmp_path: Path, by: list[str]) -> None:
+    rows = [("x_0", "Large bowel", 3), ("x_0", "stomach", 0), ("x_1", "Large bowel", 1), ("x_1", "stomach", 2)]
+    template = pd.DataFrame(rows, columns=["image_id", "class", "level"]).sort_values(by).astype(str).assign(mask="")
+    dialect = build_dialect("uwmadison", CLASSES, NAMES)
+    masks = {name: PLANES[name] for name in template.image_id.unique()}
+    dialect.fill(tmp_path / "s.csv", template, masks.items())
+    found = read_csv(tmp_path / "s.csv")
+    assert found.to_numpy()[:, :3].tolist() == template.to_numpy()[:, :3].tolist()
+    expected = {"0": "", "1": "3 2", "2": "2 2", "3": ""}
+    assert found["mask"].tolist() == [expected[level] for level in template.level]
+    assert dialect.validate(tmp_path / "s.csv", template, dict.fromkeys(PLANES, (2, 3))) == []

@@ -76,8 +76,8 @@ def _evidence(parts: pd.DataFrame, pixel_store: Callable[..., PixelStore], tmp_p
 
 
 def test_test_rows_stand_in_the_order_and_under_the_ids_of_the_sample_submission() -> None:
-    data = Data.model_construct(id_ending=".jpg")
-    template = pd.DataFrame({"ImageId": ["c_1.jpg", "a_0.jpg"], "rle": ""})
+    data = Data.model_construct(id_ending=".jpg", id="ImageId")
+    template = pd.DataFrame({"rle": "", "ImageId": ["c_1.jpg", "a_0.jpg"]})
     rows = rows_asked_for(rows_of_test(MANIFEST, None), template, data)
     assert rows[["row_id", "image_id", "z"]].to_numpy().tolist() == [["c_1.jpg", "c", 1], ["a_0.jpg", "a", 0]]
     assert rows.index.tolist() == [0, 1]
