@@ -70,7 +70,13 @@ WRONG = [
     ({"fold.count": "many"}, ["fold.count = 'many'", "integer"]),
     ({"fold.count": 2.5}, ["fold.count = 2.5", "integer"]),
     ({"fold.count": 1}, ["fold.count = 1", "2"]),
-    ({"fold": [1]}, ["fold", "dictionary"]),
+    ({"fold": [1]}, ["fold = [1]: must be keys with values, as in {unit: …}; its keys are unit, maker"]),
+    ({"submit": None}, ["submit is empty: must be keys with values, as in {dialect: …}"]),
+    ({"models.unet_2d.loss": "bce"}, ["unet_2d.loss = 'bce': must be keys with values, as in {bce: …}", "lovasz"]),
+    ({"models": ["unet"]}, ["models = ['unet']: must be names with values, as in {name: …}"]),
+    ({"tune.steps.min_area": 16}, ["tune.steps.min_area = 16: must be a list, as in [16]"]),
+    ({"tile.percentiles": 3}, ["tile.percentiles = 3: must be a list"]),
+    ({"clean.drop": None}, ["clean.drop is empty: must be a list"]),
     ({"fold.unit": "patch"}, ["fold.unit = 'patch'", "'image' or 'part'"]),
     ({"score.metric": "auc"}, ["score.metric = 'auc'", "'dice'", "'surface_dice'"]),
     ({"score.beta": 0.5}, ["score", "beta 0.5 belongs to metric fbeta"]),
@@ -124,6 +130,15 @@ WRONG = [
     ({"tune.ensemble": MANY}, ["tune.ensemble", "at most 8"]),
     ({"tune.cut": "otsu"}, ["tune.cut = 'otsu'", "'hysteresis'"]),
     ({"tune.blend": ["mean"]}, ["tune.blend.0 = 'mean'", "'ranks'"]),
+    ({"tune.cut": "treshold"}, ["tune.cut = 'treshold': must be 'threshold'", "did you mean 'threshold'?"]),
+    ({"tune.thresholds": "per_domain"}, ["tune.thresholds per_domain needs data.domain: the meta column", "per_class"]),
+    ({"data.stratum": DELETE}, ["tune.thresholds per_stratum needs data.stratum: the meta column", "per_class"]),
+    ({"submit.dialect": "hubmab"}, ["submit.dialect = 'hubmab'", "'uwmadison' or 'vesuvius'", "did you mean 'hubmap'?"]),
+    ({**TWO, "data.class_column": "class", "submit.dialect": "sennet"}, ["submit.dialect sennet writes one mask a row", "a, b", "written by uwmadison"]),
+    (
+        {"submit.dialect": "uwmadison", "data.sample_submission": DELETE},
+        ["submit.dialect uwmadison writes a row a class", "vessel alone", "give vesuvius"],
+    ),
     ({"tune.thresholds": "one", "tune.shrink": 3}, ["tune: shrink", "thresholds one has no such levels"]),
     ({"tune.blend": ["ranks"], "tune.ensemble": ["unet_2d"]}, ["tune: blend ranks", "ensemble names one"]),
     ({"tune.steps.min_area_um2": [20]}, ["tune.steps.min_area_um2 needs data.pixel_size"]),
@@ -151,7 +166,8 @@ WRONG = [
     ),
     (TWO, ["data", "a row of train_rle is of one class", "['a', 'b']", "give class_column"]),
     ({"data.colours": {"#ff0000": "vessel"}}, ["data", "mask_kind is grey"]),
-    ({"data.colours": {"red": "vessel"}}, ["data.colours.red"]),
+    ({"data.colours": {"red": "vessel"}}, ["data.colours.red: this key must be a colour in quotes", '"#ff0000"']),
+    ({"data.classes": ["Large vessel"]}, ["data.classes.0 = 'Large vessel': becomes a file name", "data.class_names"]),
     ({"data.class_names": {"1": "vesel"}}, ["data", "class_names says '1' is 'vesel'", "vessel, background, ignore"]),
     ({"data.valid_masks": "m/mask.png"}, ["data", "valid_masks must hold {image_id} once"]),
     ({"data.rle_empty": []}, ["data.rle_empty", "at least 1"]),
@@ -202,7 +218,7 @@ WRONG = [
     ({"models.unet_2d.augment": [{"name": "Blur", "p": 2}]}, ["unet_2d.augment", "Blur: p is a probability", "got 2"]),
     ({"models.unet_2d.augment": [{"name": "OneOf", "transforms": ["dark"]}]}, ["unet_2d.augment", "'dark' is no list"]),
     ({"models.unet_2d.augment": [{"name": "OneOf", "transforms": "light"}]}, ["transforms is a list of entries"]),
-    ({"models.unet_2d.augment": 3}, ["models.unet_2d.augment = 3", "dictionary"]),
+    ({"models.unet_2d.augment": 3}, ["models.unet_2d.augment = 3: must be keys with values, as in {flip: …}"]),
     ({"models.unet_2d.augment": ["light", "stain"]}, ["models.unet_2d.augment: stain need data.channels rgb, which is grey"]),
     ({"models.unet_2d.augment": [{"name": "OneOf", "transforms": [{"name": "ToSepia"}]}]}, ["augment: ToSepia need", "rgb"]),
     ({"data.channels": "rgb", "models.unet_25d.augment": ["stain"]}, ["unet_25d", "augment: stain", "slices must be 1, got 3"]),
@@ -245,7 +261,7 @@ WRONG = [
     ({"train.full": ["unet_2d"], "models.unet_2d.keep": "best"}, ["train.full names 'unet_2d'", "keep: last or"]),
     ({"train.full": ["unet_2d"], "models.unet_2d.patience": 2}, ["train.full names 'unet_2d'", "no patience"]),
     ({"train.full_use": "never"}, ["train.full_use = 'never'", "'alone'"]),
-    ({"train.models": ["unet_2d"]}, ["tune.ensemble names 'unet_25d'", "must be one of unet_2d"]),
+    ({"train.models": ["unet_2d"]}, ["yaml: tune.ensemble names 'unet_25d'; it must be one of train.models: unet_2d"]),
 ]  # fmt: skip
 
 
@@ -262,6 +278,46 @@ def test_all_wrong_keys_are_listed_at_once(tmp_path: Path) -> None:
         _load(tmp_path, {"fold.count": 1, "tile.sise": 3, "score.empty": DELETE})
     for key in ("fold.count", "tile.sise", "score.empty"):
         assert key in str(error.value)
+
+
+def test_all_disagreements_of_sections_are_listed_at_once(tmp_path: Path) -> None:
+    with pytest.raises(InputError) as error:
+        _load(
+            tmp_path, TWO | {"data.class_column": "class", "tile.min_saturated": 0.1, "tune.thresholds": "per_domain"}
+        )
+    assert [problem.split(":")[0].split("/")[-1] for problem in error.value.args] == ["params.yaml"] * 3
+
+
+@pytest.mark.parametrize("key", ["zzz", "seed_of_everything"])
+def test_nothing_is_suggested_that_is_nowhere_near(tmp_path: Path, key: str) -> None:
+    with pytest.raises(InputError, match=f"{key} = 1 is not a known key. Known: sample, data") as error:
+        _load(tmp_path, {key: 1})
+    assert "did you mean" not in str(error.value)
+
+
+def test_a_key_that_stands_twice_is_refused_with_its_lines(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    text = SHIPPED.read_text()
+    path.write_text(
+        text.replace("    lr: 4.0e-3\n", "    lr: 4.0e-3\n    lr: 4.0e-2\n") + "submit: {dialect: sennet}\n"
+    )
+    with pytest.raises(InputError) as error:
+        load_params(path)
+    lines = path.read_text().splitlines()
+    first, second = lines.index("    lr: 4.0e-3") + 1, len(lines)
+    assert error.value.args == (
+        f"{path}: line {first + 1}: models.unet_2d.lr stands there a second time, after line {first}; keep one of them",
+        f"{path}: line {second}: submit stands there a second time, after line {second - 1}; keep one of them",
+    )
+
+
+def test_a_section_may_be_an_anchor_s_with_other_values(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    chain = "  unet_25d: &deep\n    <<: *unet\n    epochs: 6\n  unet_s1: {<<: *deep, epochs: 7}\n\npredict:"
+    text = SHIPPED.read_text()
+    head, tail = text[: text.index("  unet_25d:\n")], text[text.index("predict:") :]
+    path.write_text(head + tail.replace("predict:", chain, 1))
+    assert [model.epochs for model in load_params(path).models.values()] == [4, 6, 7]
 
 
 @pytest.mark.parametrize("text", ["", "- a\n", "fold: [1\n", "a: b: c\n"])

@@ -34,5 +34,5 @@ def cleaned(manifest: pd.DataFrame, clean: "Clean") -> pd.DataFrame:
 def _unknown(name: str, train: list[str], tests: set[str]) -> str:
     if name in tests:
         return f"{name!r} is a test image; only training images are cleaned: take it out"
-    near = difflib.get_close_matches(name, train, 1, 0)
+    near = difflib.get_close_matches(name, train, 1)
     return f"there is no image {name!r}; did you mean {near[0]!r}?" if near else f"there is no image {name!r}"

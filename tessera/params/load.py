@@ -4,17 +4,17 @@ A default means "as it always was" and is never edited: new behaviour is a new v
 speed (device, workers, …) comes from TESSERA_* variables instead.
 """
 
-import difflib
-import typing
+from collections.abc import Iterator
 from pathlib import Path
 
 import yaml
 from pydantic import ValidationError, model_validator
 
 from tessera.errors import InputError
-from tessera.params.agreement import check_agreement, check_steps
+from tessera.params.agreement import disagreements
 from tessera.params.clean import Clean
 from tessera.params.data import Data
+from tessera.params.explain import explain
 from tessera.params.fold import Fold
 from tessera.params.model import Model
 from tessera.params.predict import Predict
@@ -43,87 +43,50 @@ class Params(Section):
     pseudo: Pseudo | None = None
 
     @model_validator(mode="after")
-    def _names_exist(self) -> "Params":
-        for key, names, known in (
-            ("train.models", self.train.models, list(self.models)),
-            ("train.full", self.train.full, self.train.models),
-            ("tune.ensemble", self.tune.ensemble, self.train.models),
-        ):
-            for name in names:
-                if name not in known:
-                    raise ValueError(f"{key} names {name!r}; it must be one of {', '.join(known)}")
-        if self.tile.pixel_size and not self.data.pixel_size:
-            raise ValueError(
-                "tile.pixel_size needs data.pixel_size: the meta column with each image's own µm per pixel"
-            )
-        if self.data.labels == "volume" and self.fold.maker_name == "z_blocks":
-            raise ValueError(
-                "fold.maker z_blocks cuts the depth, for all of which data.labels volume has one label: its parts would "
-                "share it; use maker strips or blocks, or unit image"
-            )
-        if self.tile.min_saturated and self.data.channels != "rgb":
-            raise ValueError(f"tile.min_saturated needs data.channels rgb, which is {self.data.channels}")
-        for name in self.train.full:
-            if self.models[name].selected_on_validation:
-                raise ValueError(
-                    f"train.full names {name!r}, which stops or keeps epochs by their score; without a fold held out there "
-                    f"is none: give models.{name} keep: last or mean_of_last and no patience, or take it out of train.full"
-                )
-        for name, model in self.models.items():
-            for key, window in self.predict.windows.items():
-                if window % model.multiple or (model.one_size and window != model.size):
-                    takes = f"{model.size} px alone" if model.one_size else f"multiples of {model.multiple} px"
-                    raise ValueError(
-                        f"{key} = {window}: models.{name}, decoder {model.decoder} × encoder {model.encoder}, takes windows "
-                        f"of {takes}; change {key}, or the network"
-                    )
-            if self.data.labels == "volume" and model.planes != ["xy"]:
-                raise ValueError(
-                    f"models.{name}: planes {model.planes} need labels in depth; with data.labels volume give planes: [xy]"
-                )
-            if self.data.labels == "slice" and model.centres:
-                raise ValueError(
-                    f"models.{name}: centres need data.labels volume; with labels of slices each one is predicted around "
-                    "itself"
-                )
-            check_agreement(name, model, self.data)
-        check_steps(self.tune, self.data)
+    def _sections_agree(self) -> "Params":
+        if problems := disagreements(self):
+            raise ValueError("\n".join(problems))
         return self
 
 
 def load_params(path: Path = Path("params.yaml")) -> Params:
     """Reads and checks params.yaml. Raises InputError with every wrong key, its value and what is allowed."""
     try:
-        values = yaml.safe_load(path.read_text())
-    except (OSError, yaml.YAMLError) as error:
+        values, problems = _read(path)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise InputError(f"{path}: cannot be read ({error})") from None
     try:
-        return Params.model_validate(values)
+        params = Params.model_validate(values)
     except ValidationError as error:
-        raise InputError("\n".join(f"{path}: {_explain(one)}" for one in error.errors())) from None
+        problems += [line for one in error.errors() for line in explain(one, Params).splitlines()]
+    if problems:
+        raise InputError(*(f"{path}: {problem}" for problem in problems))
+    return params
 
 
-def _explain(error: dict) -> str:
-    where = ".".join(map(str, error["loc"])) or "the file"
-    if error["type"] == "extra_forbidden":
-        known = _known_keys(error["loc"][:-1])
-        near = difflib.get_close_matches(str(error["loc"][-1]), known, 1, 0)
-        return f"{where} = {error['input']!r} is not a known key; did you mean {near[0]!r}? Known: {', '.join(known)}"
-    if error["type"] == "missing":
-        return f"{where} is missing"
-    message = error["msg"].removeprefix("Value error, ")
-    value = "" if isinstance(error["input"], dict) else f" = {error['input']!r}"
-    return f"{where}{value}: {message}"
+def _read(path: Path) -> tuple[object, list[str]]:
+    """What the file holds, and a problem for each key that stands twice in one section: YAML keeps the last."""
+    loader = yaml.SafeLoader(path.read_text(encoding="utf-8"))
+    try:
+        node = loader.get_single_node()
+        problems = list(_repeated(node, "", set()))  # before `<<` puts keys into sections
+        return loader.construct_document(node) if node else None, problems
+    finally:
+        loader.dispose()
 
 
-def _known_keys(location: tuple) -> list[str]:
-    """The keys of the section at `location`, e.g. ("models", "unet") → those of `Model`."""
-    section: type = Params
-    for key in location:
-        if isinstance(section, type) and issubclass(section, Section):
-            section = section.model_fields[key].annotation
-            if type(None) in typing.get_args(section):  # Section | None
-                section = typing.get_args(section)[0]
-        else:  # dict[Name, Model]: any name leads to a Model
-            section = typing.get_args(section)[-1]
-    return list(section.model_fields)
+def _repeated(node: yaml.Node | None, place: str, seen: set[int]) -> Iterator[str]:
+    if id(node) in seen or not isinstance(node, yaml.MappingNode | yaml.SequenceNode):
+        return
+    seen.add(id(node))  # an anchor's section stands at each of its aliases
+    if isinstance(node, yaml.SequenceNode):
+        for number, value in enumerate(node.value):
+            yield from _repeated(value, f"{place}{number}.", seen)
+        return
+    lines: dict[str, int] = {}
+    for key, value in node.value:
+        name, line = str(key.value), key.start_mark.line + 1
+        if name in lines:
+            yield f"line {line}: {place}{name} stands there a second time, after line {lines[name]}; keep one of them"
+        lines.setdefault(name, line)
+        yield from _repeated(value, f"{place}{name}.", seen)

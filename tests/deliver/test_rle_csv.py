@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pandas as pd
@@ -9,6 +10,7 @@ from tessera.data.csv_names import CsvNames
 from tessera.deliver.dialects.build import DIALECTS, build_dialect
 from tessera.errors import InputError
 from tessera.labels import read_csv
+from tessera.params.submit import BY_CLASS, Submit
 
 
 def _masks() -> dict[str, np.ndarray]:
@@ -94,6 +96,11 @@ def test_an_unknown_dialect_lists_the_known_ones() -> None:
     assert all(build_dialect(name, ["a"]) for name in DIALECTS)
     with pytest.raises(InputError, match=r"submit\.dialect 'kaggle' is not known; there are hubmap"):
         build_dialect("kaggle", ["a"])
+
+
+def test_params_know_every_dialect() -> None:
+    assert list(DIALECTS) == list(BY_CLASS) == list(get_args(Submit.model_fields["dialect"].annotation))
+    assert {name: build_dialect(name, ["a"]).by_class for name in DIALECTS} == BY_CLASS
 
 
 @pytest.mark.parametrize("name", list(DIALECTS))
