@@ -11,20 +11,22 @@ COLUMNS = {"per_stratum": "stratum", "per_domain": "domain"}  # of the rows, who
 
 
 def offer_strata(wanted: str, oof: pd.DataFrame, test: pd.DataFrame) -> tuple[str, list[str]]:
-    """The column ("" for none) by whose values levels may differ, and what to tell the person if they wanted one in vain.
+    """The column ("" for none) by whose values levels may differ, and what to tell the person of rows without such a value.
 
-    Every test row needs a value, one that OOF has as well: others could get no level.
+    A test row of a value that OOF does not have is cut at the common levels ("*"); if all are such, none are offered.
     """
     by = COLUMNS.get(wanted, "")
-    if not by:
-        return "", []
-    lacking = test[~test[by].isin(set(oof[by]) - {""})]
-    if len(lacking):
-        return "", [
-            f"thresholds per {by} are not offered: {len(lacking)} of {len(test)} test rows have no known {by} "
-            f"(the first is {lacking.row_id.iloc[0]}); one threshold is used for all"
-        ]
-    return by, []
+    named = set(oof[by]) - {""} if by else set()
+    lacking = test[~test[by].isin(named)] if by else test[:0]
+    if lacking.empty:
+        return by, []
+    said = f"{len(lacking)} of {len(test)} test rows have no known {by} (the first is {lacking.row_id.iloc[0]})"
+    if len(lacking) == len(test):
+        return "", [f"levels per {by} are not offered: {said}; each class has the same level in all rows"]
+    note = f"{said}: they are cut at the levels common to all"
+    if "" in set(oof[by]) & set(lacking[by]):  # which is a value like others to those who fit levels
+        note += f" or, where they have no {by} at all, at those of the out-of-fold rows without one"
+    return by, [note]
 
 
 def offer_views(views: list[str], stored: list[str]) -> list[str]:

@@ -16,21 +16,37 @@ def _rows(*strata: str) -> pd.DataFrame:
 
 
 @pytest.mark.parametrize(
-    ("oof", "test", "offered"),
-    [("kl", "kl", True), ("kl", "k", True), ("kl", "", True), ("kl", "kx", False), ("k", "kl", False)],
+    ("oof", "test", "by", "noted"),
+    [
+        ("kl", "kl", "stratum", False),
+        ("kl", "k", "stratum", False),
+        ("kl", "", "stratum", False),
+        ("kl", "kx", "stratum", True),
+        ("k", "kl", "stratum", True),
+        ("kl", "xy", "", True),
+    ],
 )
-def test_thresholds_by_stratum_need_every_test_row_to_have_a_known_one(oof: str, test: str, offered: bool) -> None:
+def test_levels_by_stratum_need_a_test_row_with_a_known_one(oof: str, test: str, by: str, noted: bool) -> None:
     found, notes = offer_strata("per_stratum", _rows(*oof), _rows(*test))
-    assert found == ("stratum" if offered else "")
-    assert bool(notes) is not offered
+    assert found == by
+    assert bool(notes) is noted
 
 
-def test_an_unknown_stratum_is_told_with_its_first_row() -> None:
+def test_rows_of_an_unknown_stratum_are_counted_and_take_the_common_levels() -> None:
     for oof in (_rows("k"), _rows("k", "")):
         offered, (note,) = offer_strata("per_stratum", oof, _rows("k", "", "x"))
-        assert offered == ""
-        assert "2 of 3 test rows" in note
-        assert "r1" in note
+        assert offered == "stratum"
+        assert note.startswith(
+            "2 of 3 test rows have no known stratum (the first is r1): they are cut at the levels common"
+        )
+        assert note.endswith("out-of-fold rows without one") is (len(oof) == 2)
+
+
+def test_levels_that_are_not_offered_are_still_those_of_classes() -> None:
+    offered, (note,) = offer_strata("per_stratum", _rows("k", ""), _rows("", "x"))
+    assert offered == ""
+    assert "2 of 2 test rows have no known stratum" in note
+    assert note.endswith("each class has the same level in all rows")
 
 
 def test_common_thresholds_need_no_excuse() -> None:
