@@ -1,17 +1,28 @@
-"""check: builds the network and tries `augment` of every model that would be trained, before days of training.
+"""check: builds what params.yaml names, and lists all that is wrong with it, before days of training.
 
-No stage: run it by hand after an edit of params.yaml. It reads data/clean.csv, and writes nothing.
+The network and `augment` of every model that would be trained, with local weights; the sample submission and the solution,
+as `submit` would read them. No stage: run it by hand after an edit of params.yaml. It reads data/clean.csv and the raw
+files, and writes nothing.
 """
+
+from pathlib import Path
 
 import pandas as pd
 import torch
 
 from stages.command import command
 from tessera import paths
+from tessera.data.csv_names import csv_names
 from tessera.data.manifest import read_manifest
+from tessera.data.template import build_template
+from tessera.decide.evidence import test_rows
+from tessera.deliver.dialects.build import build_dialect
+from tessera.deliver.submission import rows_asked_for, shapes_of
 from tessera.errors import InputError, collected, raise_problems
+from tessera.labels import read_csv
 from tessera.learn.augmentations.build import build_augmentation
 from tessera.learn.networks.build import build_network, parameters_of
+from tessera.params.data import Data
 from tessera.params.load import load_params
 from tessera.params.model import Model
 from tessera.tasks import build_task
@@ -19,8 +30,9 @@ from tessera.tasks import build_task
 
 def main() -> None:
     params = load_params()
+    manifest = read_manifest(paths.CLEAN)
     task = build_task(params.data.task, params.data.classes)
-    channels = int(read_manifest(paths.CLEAN, "train").channels.iloc[0])
+    channels = int(manifest.channels[manifest.subset == "train"].iloc[0])
     rows, problems = [], []
     for name in params.train.models:  # those of train.full are among them
         model = params.models[name]
@@ -28,18 +40,39 @@ def main() -> None:
             build_augmentation(model, channels, task)
         with collected(problems, f"models.{name}: "):
             rows.append((name, _parameters(model, channels, task.channels), model.size, model.slices, model.batch))
-    raise_problems("params.yaml cannot be trained", problems)
+    if Path(params.data.source).is_dir():
+        problems += _submission(params.submit.dialect, params.data, manifest[manifest.subset == "test"])
+    else:
+        print(f"{params.data.source} is not here: sample submission and solution are not looked at")
+    raise_problems("params.yaml cannot be trained, or its predictions not handed in", problems)
     table = pd.DataFrame(rows, columns=["model", "parameters", "window px", "slices", "batch"])
     print(table.to_string(index=False, formatters={"parameters": "{:,}".format}))
 
 
 def _parameters(model: Model, channels: int, classes: int) -> int:
-    """Those of its network, built where it takes no memory, or on the CPU where its encoder cannot be built there."""
-    try:
-        with torch.device("meta"):
-            return parameters_of(build_network(model, channels, classes, pretrained=False))
-    except InputError:
-        return parameters_of(build_network(model, channels, classes, pretrained=False))
+    """Those of its network, built where it takes no memory, or on the CPU: with its local weights, or where its encoder
+    cannot be built elsewhere."""
+    if not model.weights_file:
+        try:
+            with torch.device("meta"):
+                return parameters_of(build_network(model, channels, classes, pretrained=False))
+        except InputError:
+            pass
+    return parameters_of(build_network(model, channels, classes, pretrained=bool(model.weights_file)))
+
+
+def _submission(name: str, data: Data, tests: pd.DataFrame) -> list[str]:
+    """What `submit` would refuse of the competition's own files. name: of the dialect; tests: the test images."""
+    dialect, problems = build_dialect(name, data.classes, csv_names(data)), []
+    with collected(problems):
+        template = build_template(data, tests)
+        shapes = shapes_of(rows_asked_for(test_rows(tests, data.pixel_size), template, data))
+        problems += dialect.unreadable(template, shapes)
+    if data.solution:
+        with collected(problems, "data.solution: "):
+            path = Path(data.source) / data.solution
+            dialect.names.find(path, list(read_csv(path).columns), dialect.by_class)
+    return problems
 
 
 if __name__ == "__main__":

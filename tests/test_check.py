@@ -2,27 +2,32 @@
 
 import copy
 import re
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 import pytest
 import yaml
 from closure import ROOT
-from repository import inside
+from repository import TOY_SAMPLE, inside, run_stage
 
 from stages import check
-from tessera import paths
+from tessera.data.sample import write_sample
 from tessera.errors import InputError
 
 SHIPPED = yaml.safe_load((ROOT / "params.yaml").read_text())
+SOURCE = Path(SHIPPED["data"]["source"])
 
 
-def checked(folder: Path, params: dict) -> None:
+def checked(folder: Path, params: dict, change: Callable[[Path], object] = lambda source: None) -> None:
+    """Of the sample, once it is ingested as shipped; `change(source)` comes after it."""
+    with inside(folder, SHIPPED):
+        write_sample(SOURCE, **TOY_SAMPLE)
+        run_stage("ingest")
+        run_stage("clean")
+        change(SOURCE)
     with inside(folder, params):
-        paths.CLEAN.parent.mkdir()
-        pd.DataFrame([("a", "train", 1), ("t", "test", 1)], columns=["image_id", "subset", "channels"]).to_csv(
-            paths.CLEAN, index=False
-        )
         check.main()
 
 
@@ -55,3 +60,39 @@ def test_what_cannot_be_built_without_memory_is_built_with_it(
     params["models"]["unet_2d"] |= {"encoder": "mit_b0", "arguments": {}}
     checked(tmp_path, params)
     assert re.search(r"unet_2d +5,\d{3},\d{3} +96", capsys.readouterr().out)
+
+
+def _sample_submission(source: Path, **changes: object) -> None:
+    path = source / "sample_submission.csv"
+    pd.read_csv(path).assign(**changes).to_csv(path, index=False)
+
+
+@pytest.mark.parametrize(
+    ("changes", "change", "said"),
+    [
+        ({"models.unet_2d.weights": "nothere.pth"}, lambda s: None, r"models\.unet_2d: weights nothere\.pth: no such file"),
+        ({"models.unet_2d.weights": "weights.pt"}, lambda s: Path("weights.pt").write_bytes(b"x"), r"unet_2d: .*cannot be read"),
+        ({}, lambda s: (s / "solution.csv").unlink(), r"data\.solution: data/raw/sample/solution\.csv: cannot be read"),
+        ({"data.solution": "volumes.csv"}, lambda s: None, r"data\.solution: .*volumes\.csv: has no column 'rle'.*data\.rle_column"),
+        ({}, lambda s: _sample_submission(s, rle="-1"), r"the sample submission holds '-1' .*no RLE.* this submit\.dialect"),
+        ({"data.id": "name"}, lambda s: None, r"sample_submission\.csv: has no column 'name'.*data\.id"),
+        ({"submit.dialect": "uwmadison"}, lambda s: None, r"the sample submission: has no column 'class'.*data\.class_column"),
+    ],
+)  # fmt: skip
+def test_what_submit_would_refuse_is_found(
+    tmp_path: Path, changes: dict[str, object], change: Callable[[Path], object], said: str
+) -> None:
+    params = copy.deepcopy(SHIPPED)
+    for key, value in changes.items():
+        section = params
+        for name in key.split(".")[:-1]:
+            section = section[name]
+        section[key.split(".")[-1]] = value
+    with pytest.raises(InputError) as error:
+        checked(tmp_path, params, change)
+    assert re.search(said, str(error.value))
+
+
+def test_what_is_not_here_is_not_looked_at_which_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    checked(tmp_path, SHIPPED, shutil.rmtree)
+    assert "data/raw/sample is not here: sample submission and solution are not looked at" in capsys.readouterr().out
