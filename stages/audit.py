@@ -8,6 +8,7 @@ from pathlib import Path
 
 from stages.command import command
 from stages.evidence import oof_evidence
+from stages.options import positive
 from tessera import paths
 from tessera.decide.decision import Decision, held_out_decisions
 from tessera.deliver.audit import build_audit
@@ -17,7 +18,7 @@ from tessera.params.load import load_params
 SHOWN = 60  # rows
 
 
-def main(*, shown: int = SHOWN) -> None:
+def main(*, shown: positive = SHOWN) -> None:
     params = load_params()
     scores = json.loads(paths.SCORES.read_text())
     evidence = oof_evidence(params.tune.ensemble, params.fold.run, params.predict.stored_views, params.data)

@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from stages.command import command
 from stages.evidence import oof_evidence
+from stages.options import score
 from stages.predicting import Setup
 from tessera import paths
 from tessera.data.manifest import read_manifest
@@ -30,7 +31,7 @@ from tessera.tasks import build_task
 SLICES = 4  # of a volume that is predicted again
 
 
-def main(*, leaderboard: float, items: int = 3) -> None:
+def main(*, leaderboard: score, items: int = 3) -> None:
     params, manifest = load_params(), read_manifest(paths.CLEAN, "train")
     decision = Decision(**json.loads(paths.RECIPE.read_text())["decision"])
     how = decision, build_score(params.score), params.tune.bootstrap, params.tune.seed

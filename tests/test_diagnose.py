@@ -11,6 +11,7 @@ import pytest
 import yaml
 from repository import SOURCE, TOY_SAMPLE, inside, run_stage, toy_params
 
+from stages import audit
 from stages.command import command
 from stages.diagnose import main
 from tessera import paths
@@ -86,6 +87,29 @@ def test_an_option_without_a_default_is_needed(
     with pytest.raises(SystemExit):
         _call(stage, [], monkeypatch, tmp_path)
     assert "required: --leaderboard" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("stage", "given", "said"),
+    [
+        *((audit.main, ["--shown", text], "--shown: .*expected 1 or more") for text in ("0", "-3")),
+        *(
+            (main, ["--leaderboard", text], rf"--leaderboard: {text}: expected a score of 0…1; 80\.5 % is 0\.805")
+            for text in ("nan", "inf", "-1", "80.5")
+        ),
+    ],
+)
+def test_an_option_beyond_what_it_may_be_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    stage: Callable,
+    given: list,
+    said: str,
+) -> None:
+    with pytest.raises(SystemExit):
+        _call(stage, given, monkeypatch, tmp_path)
+    assert re.search(said, capsys.readouterr().err)
 
 
 def _call(stage: Callable, given: list[str], monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
