@@ -7,12 +7,12 @@ import json
 from pathlib import Path
 
 from stages.command import command
+from stages.dvc import refuse_stale
 from stages.evidence import oof_evidence
 from stages.options import positive
 from tessera import paths
 from tessera.decide.decision import Decision, held_out_decisions
 from tessera.deliver.audit import build_audit
-from tessera.errors import InputError
 from tessera.params.load import load_params
 
 SHOWN = 60  # rows
@@ -20,10 +20,9 @@ SHOWN = 60  # rows
 
 def main(*, shown: positive = SHOWN) -> None:
     params = load_params()
+    refuse_stale()
     scores = json.loads(paths.SCORES.read_text())
     evidence = oof_evidence(params.tune.ensemble, params.fold.run, params.predict.stored_views, params.data)
-    if scores["rows"]["row_id"] != evidence.rows.row_id.tolist():
-        raise InputError(f"{paths.SCORES} is of other rows than {paths.FOLDS}: rerun `dvc repro tune`")
     said = scores["ensemble"]
     decisions = dict.fromkeys(evidence.rows.row_id, Decision(**said["decision"])) | held_out_decisions(said)
     page = build_audit(Path(params.data.source).name, evidence, decisions, shown)

@@ -12,6 +12,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from stages.command import command
+from stages.dvc import refuse_stale
 from stages.evidence import oof_evidence
 from stages.options import score
 from stages.predicting import Setup
@@ -32,6 +33,7 @@ SLICES = 4  # of a volume that is predicted again
 
 
 def main(*, leaderboard: score, items: int = 3) -> None:
+    refuse_stale()
     params, manifest = load_params(), read_manifest(paths.CLEAN, "train")
     decision = Decision(**json.loads(paths.RECIPE.read_text())["decision"])
     how = decision, build_score(params.score), params.tune.bootstrap, params.tune.seed

@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 
 from stages.command import command
-from stages.dvc import dvc
+from stages.dvc import dvc, refuse_stale, way_here
 from stages.freezing import write_round
 from tessera import paths
 from tessera.data.pixels import PixelStore
@@ -52,11 +52,8 @@ def check(round: str, path: Path, params: Params) -> None:
     if params.pseudo is None:
         raise InputError("params.yaml has no section pseudo, such as {labels: hard, bounds: [0.2, 0.8], weight: 0.5}")
     if not path.exists() and Path(f"{path}.dvc").exists():
-        raise InputError(f"{path} was made and is not here: dvc pull {path}.dvc")
-    unread = [{"changed deps": {str(paths.ROUNDS): "modified"}}]  # by a round that no network has seen yet
-    status = json.loads(dvc("status", "--json", "--with-deps", "tune"))
-    if stale := [stage for stage, changes in status.items() if changes != unread]:
-        raise InputError(f"{paths.RECIPE} is not of now: run `dvc repro tune`, for which {', '.join(stale)} would run")
+        raise InputError(way_here(f"{path}.dvc"))
+    refuse_stale()
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import pytest
 import yaml
 from repository import SOURCE, TOY_SAMPLE, inside, run_stage, toy_params
 
-from stages import audit
+from stages import audit, diagnose
 from stages.command import command
 from stages.diagnose import main
 from tessera import paths
@@ -40,7 +40,8 @@ def predicted(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _said(folder: Path, capsys: pytest.CaptureFixture[str], leaderboard: float, items: int) -> dict[str, float]:
     """What diagnose prints: the score of each bug, in its order, and its last line."""
     capsys.readouterr()
-    with inside(folder):
+    with inside(folder), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(diagnose, "refuse_stale", lambda: None)
         main(leaderboard=leaderboard, items=items)
         assert not list(paths.SCRATCH.glob("diagnose*"))
     *lines, last = capsys.readouterr().out.splitlines()
