@@ -57,7 +57,17 @@ def _plant() -> None:
         paths.weights(model, fold).parent.mkdir(parents=True, exist_ok=True)
         save_checkpoint(paths.weights(model, fold), network, about)
     paths.RECIPE.parent.mkdir()
+    _write_scores({})
     paths.RECIPE.write_text(json.dumps({"decision": DECISION, "views": PARAMS["predict"]["views"]}))
+
+
+def _write_scores(without: dict[int, dict]) -> None:
+    """What tune says of rows that are the parts of the folds. without: fold → the decision that was made without it."""
+    parts = read_folds(paths.FOLDS)
+    holdouts = [{"rows": parts[parts.fold == fold].part_id.tolist(), "decision": one} for fold, one in without.items()]
+    rows = {"row_id": parts.part_id.tolist(), "fold": parts.fold.tolist()}
+    reason = None if without else "2 group(s): cross-fitting needs three"
+    paths.SCORES.write_text(json.dumps({"ensemble": {"reason": reason, "holdouts": holdouts}, "rows": rows}))
 
 
 @pytest.fixture(scope="module")
@@ -113,6 +123,37 @@ def test_the_labels_of_a_fold_are_those_of_its_own_networks(home: Path) -> None:
     run_stage("pseudo", "soft")
     values = {fit: value / 254 for fit, (value,) in _values("soft").items()}
     assert values == pytest.approx({"0": 0.84, "1": 0.16, "full": 0.5}, abs=0.005)
+
+
+def test_the_labels_of_a_fold_follow_what_was_decided_without_it(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The recipe would say 1 and 0 of folds 0 and 1, and 1 of both."""
+    without = DECISION | {"weights": {"flat": 0.0, "deep": 1.0}, "levels": {"*": [200]}}
+    _write_params(pseudo=PARAMS["pseudo"] | {"bounds": [0.5, 0.5]})
+    _write_scores({0: without, 1: DECISION | {"levels": {"*": [20]}}})
+    run_stage("pseudo", "r1")
+    assert _values("r1") == {"0": [0], "1": [1], "full": [1]}
+    assert "labels follow the recipe" not in capsys.readouterr().out
+    fits = read_round(_round("r1")).fits
+    assert [[(one["model"], one["fold"]) for one in fits[fit].seen] for fit in "01"] == [
+        [("deep", 0)], [("flat", 1), ("deep", 1)],
+    ]  # fmt: skip
+
+    _write_scores({0: without, 1: DECISION})
+    with pytest.raises(InputError, match="made of another decisions"):
+        run_stage("pseudo", "r1")
+    _write_scores({0: without | {"blend": "ranks"}, 1: DECISION})
+    with pytest.raises(InputError, match=r"blend ranks, which are no probabilities"):
+        run_stage("pseudo", "r2")
+
+
+def test_where_nothing_was_decided_without_a_fold_a_line_says_so(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_stage("pseudo", "r1")
+    said = "fold 0, 1: labels follow the recipe, which was decided with it; none was without (2 group(s): cross-fitting"
+    assert said in capsys.readouterr().out
 
 
 def test_a_second_process_that_predicts_the_same_is_refused(home: Path) -> None:
@@ -177,6 +218,13 @@ def test_ended_in_the_middle_nothing_is_left(home: Path, monkeypatch: pytest.Mon
     with pytest.raises(KeyboardInterrupt):
         run_stage("pseudo", "r1")
     assert not list(paths.ROUNDS.glob("*")) and not _left()
+
+
+def test_without_test_images_there_is_nothing_to_label(home: Path) -> None:
+    manifest = read_manifest(paths.CLEAN)
+    manifest[manifest.subset != TEST].to_csv(paths.CLEAN, index=False)
+    with pytest.raises(InputError, match=r"no test images.*data\.test_images"):
+        run_stage("pseudo", "r1")
 
 
 @pytest.mark.parametrize("name", ["Round1", "r-1", "../r1", ""])

@@ -71,7 +71,7 @@ def refuse_unlike(decision: Decision, pseudo: "Pseudo") -> None:
     """Raises InputError for a decision that asks more than a pixel's own probability: labels are made band by band."""
     if decision.blend != "probabilities":
         raise InputError(
-            f"the recipe blends {decision.blend}, which are no probabilities: tune with blend: [probabilities]"
+            f"tune decided to blend {decision.blend}, which are no probabilities: tune with blend: [probabilities]"
         )
     if pseudo.labels == "hard" and decision.cut != "threshold":
         raise InputError(
@@ -96,3 +96,15 @@ def label(maps: np.ndarray, decision: Decision, name: str, pseudo: "Pseudo") -> 
     low, high = (255 * bound for bound in pseudo.bounds)
     labels[(blended > low) & (blended < high)] = IGNORE
     return labels
+
+
+def decided_without(said: dict, rows: dict[str, list]) -> dict[int, Decision]:
+    """fold → the decision that was made without all of its rows, where one was; said: what scores.json says of one way to
+    decide, rows: its columns row_id and fold."""
+    folds = pd.DataFrame(rows).groupby("fold").row_id.agg(set)
+    return {
+        fold: Decision(**one["decision"])
+        for one in said.get("holdouts", [])
+        for fold, own in folds.items()
+        if own <= set(one["rows"])
+    }

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import h5py
@@ -15,7 +15,7 @@ from tessera.data.pixels import PixelStore
 from tessera.data.stacks import Stack
 from tessera.decide import pseudo
 from tessera.decide.decision import Decision
-from tessera.decide.pseudo import Labelling, label, refuse_unlike
+from tessera.decide.pseudo import Labelling, decided_without, label, refuse_unlike
 from tessera.errors import InputError
 from tessera.params.pseudo import Pseudo
 from tessera.predict.store import Plane, ProbabilityStore, create_item
@@ -64,13 +64,26 @@ def test_soft_labels_never_say_1_which_is_certain_nor_255_which_is_ignored() -> 
     ("changes", "labels", "said"),
     [
         ({"cut": "quantile"}, "hard", "pseudo.labels soft"),
-        ({"blend": "ranks"}, "soft", "blends ranks"),
+        ({"blend": "ranks"}, "soft", "blend ranks"),
         ({"cut": "triplet"}, "soft", None),
     ],
 )
 def test_a_decision_that_looks_beyond_a_pixel_is_refused(changes: dict, labels: str, said: str | None) -> None:
     with pytest.raises(InputError, match=said) if said else nullcontext():
         refuse_unlike(replace(PLAIN, **changes), _pseudo(labels))
+
+
+def test_a_fold_has_a_decision_if_one_was_made_without_all_of_its_rows() -> None:
+    rows = {"row_id": ["a", "b", "c", "d"], "fold": [0, 1, 1, 2]}
+    others = [replace(PLAIN, levels={"*": [level]}) for level in (1, 2, 3)]
+
+    def found(*sets: list[str]) -> dict[int, Decision]:
+        holdouts = [{"rows": out, "decision": asdict(one)} for out, one in zip(sets, others, strict=True)]
+        return decided_without({"holdouts": holdouts}, rows)
+
+    assert found(["a"], ["b", "c"], ["d"]) == dict(enumerate(others))
+    assert found(["b"], ["a", "c"], ["d"]) == {0: others[1], 2: others[2]}  # sets of groups
+    assert decided_without({"reason": "1 group(s)"}, rows) == {}
 
 
 def _store(path: Path, fill: float, classes: int) -> ProbabilityStore:
