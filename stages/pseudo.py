@@ -11,6 +11,7 @@ import re
 from dataclasses import asdict
 from pathlib import Path
 
+from stages.asking import SCRATCH, forget
 from stages.command import command
 from stages.dvc import dvc, refuse_stale, way_here
 from stages.freezing import Decisions, networks_of, write_round
@@ -22,6 +23,7 @@ from tessera.decide.decision import Decision
 from tessera.decide.pseudo import decided_without, refuse_unlike
 from tessera.errors import InputError
 from tessera.learn.checkpoints import digest_of
+from tessera.learn.lock import locked
 from tessera.params.load import Params, load_params
 
 
@@ -37,11 +39,13 @@ def main(round: str) -> None:
         "tiles": store.digest,
         "checkpoints": [digest_of(paths.weights(model, fold)) for fold, own in networks_of(decisions).items() for model in own],
     }  # fmt: skip
-    if not path.exists():
-        with paths.writing(path) as temporary:
-            write_round(temporary, about, decisions, store, params)
-    elif differs := unlike(path, about):
-        raise InputError(f"{path} is there and frozen, made of another {differs}; give the new round another name")
+    with locked(SCRATCH / "round.lock"):
+        if not path.exists():
+            with paths.writing(path) as temporary:
+                write_round(temporary, about, decisions, store, params)
+        elif differs := unlike(path, about):
+            raise InputError(f"{path} is there and frozen, made of another {differs}; give the new round another name")
+        forget()
     dvc("add", str(path))
     print(f"{path} is frozen: git add {path}.dvc; models.<name>.extra: [{round}] trains on it")
 

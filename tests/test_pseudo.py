@@ -13,14 +13,14 @@ import pytest
 import torch
 from repository import SOURCE, TOY_SAMPLE, Repository, inside, run_stage, toy_params
 
-from stages import freezing, pseudo
+from stages import asking, freezing, pseudo
 from tessera import paths
 from tessera.data.manifest import TEST, read_manifest
 from tessera.data.parts import read_folds
 from tessera.data.rounds import read_round
 from tessera.data.sample import write_sample
 from tessera.errors import InputError
-from tessera.learn.checkpoints import digest_of, save_checkpoint
+from tessera.learn.checkpoints import digest_of, read_about, save_checkpoint
 from tessera.learn.lock import locked
 from tessera.learn.networks.build import build_network
 from tessera.params.load import load_params
@@ -206,18 +206,48 @@ def test_made_again_it_is_the_same_bytes_and_another_is_refused_its_name(home: P
     assert _round("r1").read_bytes() == before
 
 
-def test_ended_in_the_middle_nothing_is_left(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    own = freezing.write_fit
+def test_ended_between_two_networks_it_goes_on_to_the_same_bytes(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run_stage("pseudo", "r1")
+    undisturbed = _round("r1").read_bytes()
+    _round("r1").unlink()
+    asked, own = [], asking.write
 
-    def second_fit_is_interrupted(file: h5py.File, fit: str, *rest: object) -> None:
-        if fit == "1":
+    def third_is_interrupted(path: Path, name: str, *rest: object) -> None:
+        asked.append(name)
+        if len(asked) == 3:
             raise KeyboardInterrupt
-        own(file, fit, *rest)
+        own(path, name, *rest)
 
-    monkeypatch.setattr(freezing, "write_fit", second_fit_is_interrupted)
+    monkeypatch.setattr(asking, "write", third_is_interrupted)
     with pytest.raises(KeyboardInterrupt):
         run_stage("pseudo", "r1")
-    assert not list(paths.ROUNDS.glob("*")) and not _left()
+    assert not list(paths.ROUNDS.glob("*"))
+    assert len(_left()) == 2
+    run_stage("pseudo", "r1")
+    assert asked == [f"pseudo-{name}" for name in ("flat-0", "deep-0", "flat-1", "flat-1", "deep-1")]
+    assert _round("r1").read_bytes() == undisturbed
+    assert not _left()
+
+
+def test_what_another_network_has_said_is_not_taken(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trained again after the interruption: its file is another one."""
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(freezing, "write_fit", _interrupt)
+        run_stage("pseudo", "r1")
+    assert len(_left()) == 2
+    weights = paths.weights("flat", 0)
+    about = read_about(weights)
+    network = build_network(load_params().models["flat"], 1, 1, pretrained=False)
+    torch.nn.init.zeros_(network.network.segmentation_head[0].weight)
+    torch.nn.init.constant_(network.network.segmentation_head[0].bias, -9)
+    save_checkpoint(weights, network, about)
+    run_stage("pseudo", "r1")
+    assert _values("r1")["0"] == [0]
+    assert not _left()
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
 
 
 def test_without_test_images_there_is_nothing_to_label(home: Path) -> None:
