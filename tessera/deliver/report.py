@@ -9,7 +9,7 @@ import pandas as pd
 from tessera.data.parts import summarize
 from tessera.decide.decision import EVERYWHERE, Decision
 from tessera.deliver import plots
-from tessera.deliver.scoreboard import say_levels
+from tessera.deliver.scoreboard import say_chosen, say_levels
 
 NONE = "–"  # what is not known; never 0
 
@@ -41,7 +41,7 @@ def build_page(
     models = model_rows(scores, records)
     return environment.get_template("report.html.jinja").render(
         title=title, metric=_metric(scores["score"]), ensemble=ensemble, notes=scores["notes"],
-        chosen_on_validation=scores["selected_on_validation"],
+        chosen_on_validation=say_chosen(scores),
         decided=decided(ensemble), models=models, gpu=any(row["gpu_memory"] for row in models), runs=_runs(records),
         folds=fold_rows(ensemble, folds), worsts=worsts(scores), groups=_groups(ensemble),
         kinds={column: kind_rows(ensemble, column, rows) for column, rows in kinds.items()},

@@ -24,11 +24,20 @@ def table(scores: dict) -> str:
         lines.append(f"{name:<24}{said['optimistic']:>11.4f}{honest:>14}{low_high:>18}   {chosen}")
     if scores["ensemble"]["crossfitted"] is None:
         lines.append(f"cross-fitted: – ({scores['ensemble']['reason']})")
-    if scores["selected_on_validation"]:
-        lines.append(
-            f"keep: best chose the epoch of {', '.join(scores['selected_on_validation'])} on these folds; the interval does not cover that choice"
-        )
+    if chosen := say_chosen(scores):
+        lines.append(chosen)
     return "\n".join(lines + scores["notes"])
+
+
+def say_chosen(scores: dict) -> str:
+    """A line on the models that weigh in the ensemble and were chosen by the score of what they are scored on; may be empty."""
+    weights = scores["ensemble"]["decision"]["weights"]
+    names = ", ".join(name for name in scores["selected_on_validation"] if weights[name] > 0)
+    if not names:
+        return ""
+    return (
+        f"the validation fold chose what was kept of {names} (keep, patience); the interval does not cover that choice"
+    )
 
 
 def say_levels(levels: list) -> str:

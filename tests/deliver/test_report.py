@@ -272,10 +272,12 @@ def test_the_page_says_which_score_it_is(page: str) -> None:
     assert "F0.5, over all pixels of all rows; 1 where truth and prediction are both empty." in _text(page)
 
 
-def test_choosing_epochs_on_the_folds_is_said(run: Run, scores: dict, page: str) -> None:
-    warning = "chose the epoch of second on these folds; the interval does not cover that choice"
-    assert warning in run.page(scores | {"selected_on_validation": ["second"]})
-    assert warning not in page
+def test_choosing_on_the_folds_is_said_of_models_that_weigh(run: Run, scores: dict, page: str) -> None:
+    warning = "the validation fold chose what was kept of {} (keep, patience); the interval does not cover that choice"
+    weights = scores["ensemble"]["decision"]["weights"]
+    for name, weight in weights.items():
+        assert (warning.format(name) in run.page(scores | {"selected_on_validation": [name]})) == (weight > 0)
+    assert "validation fold" not in page
 
 
 def test_notes_and_names_are_escaped(page: str) -> None:

@@ -14,7 +14,9 @@ from tessera.metrics.surface import SurfaceDice
 hubmap = build_dialect("hubmap", ["a"])
 SAID = {
     "optimistic": 0.81234, "crossfitted": 0.79, "interval": [0.7, 0.85], "reason": None,
-    "decision": {"cut": "threshold", "levels": {"*": [120], "kidney": [90]}, "steps": {"min_area": 16}},
+    "decision": {
+        "weights": {"unet": 1.0, "fpn": 0.0}, "cut": "threshold", "levels": {"*": [120], "kidney": [90]}, "steps": {"min_area": 16},
+    },
 }  # fmt: skip
 UNFITTED = SAID | {"crossfitted": None, "interval": None, "reason": "1 group(s): cross-fitting needs three"}
 
@@ -46,9 +48,11 @@ def test_an_absent_score_is_a_dash_with_its_reason() -> None:
     assert said[3] == "cross-fitted: – (1 group(s): cross-fitting needs three)"
 
 
-def test_a_choice_of_epochs_on_the_folds_is_said() -> None:
-    assert "keep: best chose the epoch of unet" in table(_scores(selected_on_validation=["unet"]))
-    assert "keep: best" not in table(_scores())
+def test_a_choice_on_the_validation_fold_is_said_of_models_that_weigh() -> None:
+    said = "the validation fold chose what was kept of unet (keep, patience); the interval does not cover that choice"
+    assert table(_scores(selected_on_validation=["unet", "fpn"])).splitlines()[-1] == said
+    for unsaid in ([], ["fpn"]):
+        assert "validation fold" not in table(_scores(selected_on_validation=unsaid))
 
 
 def test_notes_come_last() -> None:
