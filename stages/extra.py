@@ -58,8 +58,8 @@ def joined(model: str, rounds: list[pd.DataFrame]) -> pd.DataFrame:
     if len(twice):
         first = pairs[pairs.image_id == twice.image_id.iloc[0]]
         raise InputError(
-            f"models.{model}.extra: {' and '.join(first['round'])} both label {first.image_id.iloc[0]}; it is learnt from one "
-            "round: take the others out"
+            f"models.{model}.extra: {' and '.join(first['round'])} both label {first.image_id.iloc[0]}, which is learnt from one "
+            f"round: name one of them alone, such as extra: [{first['round'].iloc[-1]}]"
         )
     return rows
 

@@ -324,7 +324,9 @@ def test_rounds_that_cannot_be_used_are_refused(home: Path) -> None:
     with pytest.raises(InputError, match="there are r1, r2"):
         run_stage("extra")
     _write_params({"flat": {"extra": ["r1", "r2"]}})
-    with pytest.raises(InputError, match=r"models\.flat\.extra: r1 and r2 both label .*take the others out"):
+    with pytest.raises(
+        InputError, match=r"models\.flat\.extra: r1 and r2 both label .*name one of them alone, such as extra: \[r2\]"
+    ):
         run_stage("extra")
     folds = read_folds(paths.FOLDS)
     folds.assign(fold=1 - folds.fold).drop(columns="part_id").to_csv(paths.FOLDS, index=False)
