@@ -1,7 +1,10 @@
 """Batches, made by processes that load ahead."""
 
+import multiprocessing
 import os
+import signal
 import sys
+import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sized
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -16,6 +19,7 @@ from tessera.tasks import Binary
 
 AHEAD = 4  # batches that each process has ready
 SWITCH = 1e-4  # seconds after which a thread of theirs makes way for another
+LOOK = 1.0  # seconds after which they look whether the trainer lives
 
 Key = tuple[int | None, int]  # epoch and item; None: of what is scored
 
@@ -205,5 +209,17 @@ def _collate(items: list[tuple[int, torch.Tensor]]) -> tuple[list[int], torch.Te
 def _begin(worker: int) -> None:
     # A signal to the whole group (Ctrl-C, a pre-emption) is for the trainer alone, which saves before it ends.
     os.setpgid(0, 0)
+    if hasattr(signal, "sigtimedwait"):  # not so on macOS
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})  # here, and in threads to come
+        threading.Thread(target=_end_with_trainer, daemon=True).start()
     # The thread that hands tensors over would wait 5 ms, as is usual, for the one that loads.
     sys.setswitchinterval(SWITCH)
+
+
+def _end_with_trainer() -> None:
+    """Ends this process when the trainer asks it to or has died, but not when a pre-emption asks every process of the
+    job: the trainer saves then, and would not get to it if it lost a loader."""
+    trainer, asked = multiprocessing.parent_process(), None
+    while trainer.is_alive() and not (asked and asked.si_pid == trainer.pid):
+        asked = signal.sigtimedwait({signal.SIGTERM}, LOOK)
+    os._exit(0)

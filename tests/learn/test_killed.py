@@ -6,6 +6,7 @@ import random
 import signal
 import time
 from collections.abc import Callable
+from multiprocessing.connection import wait
 from pathlib import Path
 
 import numpy as np
@@ -210,12 +211,36 @@ def test_asked_to_end_while_the_last_epoch_is_told_it_ends_and_has_nothing_left_
     assert clock.steps == 0
 
 
+def _the_group(number: int) -> None:
+    """As Ctrl-C in a terminal does."""
+    os.killpg(0, number)
+
+
+def _every_process(number: int) -> None:
+    """As systemd, slurm or the end of a container do, from outside; here it comes to those that load first."""
+    loading = multiprocessing.active_children()
+    outside = FORK.Process(target=lambda: [os.kill(process.pid, number) for process in loading])
+    outside.start()
+    outside.join()
+    wait([process.sentinel for process in loading], timeout=0.5)
+    os.kill(os.getpid(), number)
+
+
 @pytest.mark.parametrize("workers", [0, 2])
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    ("ask", "number"),
+    [(_the_group, signal.SIGTERM), (_the_group, signal.SIGINT), (_every_process, signal.SIGTERM)],
+)
 def test_asked_to_end_it_saves_first(
-    train: Callable, undisturbed: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, workers: int
+    train: Callable,
+    undisturbed: bytes,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    ask: Callable,
+    number: int,
+    workers: int,
 ) -> None:
-    """The whole group gets the signal, as from Ctrl-C in a terminal; no save was due."""
+    """No save was due."""
     monkeypatch.setattr(resume, "COST", 1e-9)
     before = signal.getsignal(number)
 
@@ -223,7 +248,7 @@ def test_asked_to_end_it_saves_first(
         def end(self: Clock) -> None:
             Clock.step(self)
             if self.steps == 7:
-                os.killpg(0, number)
+                ask(number)
 
         os.setpgid(0, 0)
         Watched.step = end

@@ -1,9 +1,12 @@
 import gc
 import multiprocessing
 import os
+import signal
 import threading
+import time
 import weakref
 from collections.abc import Callable
+from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +24,8 @@ from tessera.params.model import Model
 from tessera.tasks import Binary
 
 CPU = torch.device("cpu")
+FORK = multiprocessing.get_context("fork")
+LINUX = pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="only Linux tells who sent a signal")
 ORDER = np.array([3, 1, 4, 1, 5, 9, 2])
 
 
@@ -76,6 +81,45 @@ def test_the_same_processes_load_every_epoch_and_what_is_scored(items: Windows) 
         list(loader.each_once(2))
         list(loader.epoch(1, ORDER, 0))
     assert [worker.pid for worker in loader._parts._iterator._workers] == first
+
+
+def _wait(items: Windows, pids: Connection) -> None:
+    """A trainer that says by which processes it loads, and then waits for nothing."""
+    loader = Loader(items, items, Binary(["a"]), batch=2, workers=2, device=CPU)
+    list(loader.epoch(0, ORDER, 0))
+    pids.send([worker.pid for worker in loader._parts._iterator._workers])
+    time.sleep(60)
+
+
+@LINUX
+@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL])
+def test_processes_end_with_the_trainer(items: Windows, end: int) -> None:
+    ours, theirs = FORK.Pipe()
+    trainer = FORK.Process(target=_wait, args=(items, theirs))
+    trainer.start()
+    opened = [os.pidfd_open(pid) for pid in ours.recv()]
+    os.kill(trainer.pid, end)
+    trainer.join()
+    for one in opened:
+        assert wait([one], timeout=60)
+        os.close(one)
+
+
+@LINUX
+def test_processes_that_are_asked_to_end_load_on_until_the_trainer_ends_them(items: Windows) -> None:
+    loader = Loader(items, items, Binary(["a"]), batch=2, workers=2, device=CPU)
+    list(loader.epoch(0, ORDER, 0))
+    workers = loader._parts._iterator._workers
+    asking = [FORK.Process(target=os.kill, args=(worker.pid, signal.SIGTERM)) for worker in workers]  # not the trainer
+    for process in asking:
+        process.start()
+        process.join()
+    assert not wait([worker.sentinel for worker in workers], timeout=0.5)
+    assert len(list(loader.epoch(1, ORDER, 0))) == 3
+    for worker in workers:
+        worker.terminate()
+        worker.join()
+        assert worker.exitcode == 0
 
 
 @pytest.mark.parametrize("workers", [0, 2])
