@@ -278,6 +278,10 @@ def test_an_edit_of_code_that_changes_no_training_keeps_them(finished, tmp_path)
     assert json.loads(home.run("dvc", "status", "--json", "train")) == {}
     assert home.read(paths.weights("flat", 0)) == before
 
+    home.edit("tessera/params/mix.py", "mixup: Share = 0 ", "mixup: Share = 0.2 ")  # which records leave out
+    said = home.run("python", "-m", "stages.keep", "train")
+    assert said.count("runs again: mix.mixup was 0, is 0.2\n") == 2
+    home.edit("tessera/params/mix.py", "mixup: Share = 0.2 ", "mixup: Share = 0 ")
     home.edit("tessera/params/model.py", "ge=0, default=0.01)", "ge=0, default=0.02)")
     home.params["models"]["deep"]["lr"] = 0.1
     home.write_params()
@@ -287,6 +291,6 @@ def test_an_edit_of_code_that_changes_no_training_keeps_them(finished, tmp_path)
     home.edit("tessera/params/model.py", "ge=0, default=0.02)", "ge=0, default=0.01)")
     home.edit("tessera/learn/losses/valid.py", "SMOOTH = 1.0", "SMOOTH = 2.0")
     said = home.run("python", "-m", "stages.keep", "train@flat-0")
-    assert "train@flat-0                runs again: another loss of the first two steps" in said
+    assert "train@flat-0                runs again: another loss of two steps" in said
     assert set(json.loads(home.run("dvc", "status", "--json", "train"))) == {"train@flat-0", "train@deep-0"}
     assert home.read(paths.weights("flat", 0)) == before

@@ -24,7 +24,7 @@ def test_windows_made_on_a_device_are_not_judged_by_a_cpu(
 ) -> None:
     probed = dict.fromkeys(
         ["loss", "weights", "score", "groups", "rates", "orders", "frozen", "kept", "precision"], "a"
-    )
+    ) | {"given": {"lr": 0.1}}
     monkeypatch.chdir(tmp_path)
     path = paths.record("m", 0)
     path.parent.mkdir(parents=True)

@@ -1,6 +1,7 @@
 """Whether a training of now would end as one that is finished: by its run record, and by its probe."""
 
 import json
+from collections.abc import Iterator
 
 SHOWN = {
     "groups": "learning rate, decay or constant of the optimiser",
@@ -9,8 +10,8 @@ SHOWN = {
     "frozen": "choice of what is frozen",
     "kept": "choice of epochs that are kept",
     "precision": "precision",
-    "loss": "loss of the first two steps",
-    "weights": "result of the first two steps",
+    "loss": "loss of two steps",
+    "weights": "result of two steps",
     "score": "score",
 }  # what each part of a probe tells, in the order of telling
 MEASURED = {"loss", "weights", "score"}  # whose last bits depend on the kind of CPU and the libraries
@@ -27,6 +28,8 @@ def unlike_record(record: dict, said: dict) -> str:
 
 def unlike_probe(then: dict, now: dict) -> str:
     """What tells two probes of one training apart; empty when nothing does."""
+    if others := ", ".join(_others(then.get("given", {}), now["given"])):  # older probes do not say what was given
+        return others
     differ = [key for key in SHOWN if then[key] != now[key]]
     moved = [f"{name} was {was}, is {now['on'][name]}" for name, was in then["on"].items() if was != now["on"][name]]
     if not differ:
@@ -35,3 +38,21 @@ def unlike_probe(then: dict, now: dict) -> str:
         return f"cannot be told here, where the last bits may differ ({', '.join(moved)})"
     values = f" ({then['loss']:.7g}, now {now['loss']:.7g})" if differ[0] == "loss" else ""
     return f"another {SHOWN[differ[0]]}{values}"
+
+
+def _others(then: object, now: object, name: str = "") -> Iterator[str]:
+    """What was given then and is not now, or is another value. Keys that only now knows are younger than the training:
+    what it records says whether they have their default, which means what always was."""
+    if isinstance(then, dict) and isinstance(now, dict):
+        for key, value in then.items():
+            place = f"{name}.{key}" if name else key
+            yield from _others(value, now[key], place) if key in now else [f"{place} is gone"]
+    elif _many(then) and _many(now) and len(then) == len(now):
+        for number, (was, is_) in enumerate(zip(then, now, strict=True)):
+            yield from _others(was, is_, f"{name}.{was.get('name', number)}")
+    elif then != now:
+        yield f"{name} was {then}, is {now}"
+
+
+def _many(values: object) -> bool:
+    return isinstance(values, list) and all(isinstance(one, dict) for one in values)

@@ -3,7 +3,9 @@
 Two steps of a few windows and a score, on the CPU, in single precision and one thread, through the code of the training
 itself: windows, augmentation, network, loss, optimiser, schedule, EMA. What these cannot show is digested as it is planned:
 the order and seed of every epoch, the learning rate of every step, the optimiser's groups, what is frozen when, which
-epochs are kept, what precision is asked for. Not seen: what a GPU alone runs, and going on from a saved step.
+epochs are kept, what precision is asked for. What may not happen to a few windows (mixup, a transform of p 0.1) is told
+by the values that were given, defaults too. Not seen: an edit of the code of such a thing where it did not happen, what
+a GPU alone runs, and going on from a saved step.
 """
 
 import hashlib
@@ -22,6 +24,7 @@ from tessera.learn import ranks
 from tessera.learn.optimiser import set_training
 from tessera.learn.precision import autocast
 from tessera.learn.progress import Clock
+from tessera.learn.resolved import resolved
 from tessera.learn.run import Run
 from tessera.learn.sampling import draw_epoch
 from tessera.learn.training import Material, Training
@@ -32,7 +35,7 @@ LIBRARIES = ("torch", "numpy", "timm", "segmentation-models-pytorch", "albumenta
 
 
 def probe(training: Training, material: Material) -> dict:
-    """Digests of a training that has not begun, and where they were computed.
+    """Digests of a training that has not begun, what it was given, and where they were computed.
 
     Draws from torch's random numbers, of which a training seeds its own.
     """
@@ -45,7 +48,7 @@ def probe(training: Training, material: Material) -> dict:
         run = few.fit(material, _scored(train, material.patch_size), None, _Silent("probe", 1))
     (row,) = run.history
     return planned | {
-        "loss": row["loss"], "score": row["score"], "weights": _digest(_weights(run)),
+        "given": resolved(model), "loss": row["loss"], "score": row["score"], "weights": _digest(_weights(run)),
         "on": {"cpu": machine.processor()} | {name: version(name) for name in LIBRARIES},
     }  # fmt: skip
 

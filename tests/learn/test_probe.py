@@ -1,5 +1,6 @@
 """A training is known by its probe: what changes its result changes the probe, and nothing else does."""
 
+import json
 from collections.abc import Callable
 
 import numpy as np
@@ -9,10 +10,13 @@ import torch
 
 from tessera.data.pixels import PixelStore
 from tessera.learn import training as module
-from tessera.learn.known import SHOWN, unlike_probe, unlike_record
+from tessera.learn.augmentations import lists
+from tessera.learn.augmentations.elastic import Elastic
+from tessera.learn.known import SHOWN, _others, unlike_probe, unlike_record
 from tessera.learn.losses import dice
 from tessera.learn.probe import probe
 from tessera.learn.progress import Clock
+from tessera.learn.resolved import resolved
 from tessera.learn.training import Material, Training
 from tessera.machine import Machine
 from tessera.metrics.counts import FScore
@@ -83,11 +87,56 @@ def test_it_is_the_same_every_time_on_any_number_of_threads(of: Callable, before
 def test_what_changes_the_result_changes_it(of: Callable, before: dict, changes: dict, shown: str) -> None:
     after = of(**changes)
     assert before[shown] != after[shown]
-    assert SHOWN[next(key for key in SHOWN if before[key] != after[key])] in unlike_probe(before, after)
+    given = after | {"given": before["given"]}  # as an edit of code would have it
+    assert SHOWN[next(key for key in SHOWN if before[key] != after[key])] in unlike_probe(before, given)
 
 
-def test_what_does_not_change_the_first_steps_does_not(of: Callable, before: dict) -> None:
-    assert of(validate_every=2) == before
+def test_what_does_not_change_two_steps_does_not(of: Callable, before: dict) -> None:
+    after = of(validate_every=2)
+    assert {key for key in before if before[key] != after[key]} == {"given"}
+
+
+def test_a_default_that_does_nothing_in_two_steps_changes_it(of: Callable, before: dict) -> None:
+    """What a record says of its params leaves out a key that has its default, whichever that is."""
+    mixed = of(mix={"mixup": 1e-9})
+    assert {key for key in before if before[key] != mixed[key]} == {"given"}
+    assert unlike_probe(before, mixed) == "mix.mixup was 0, is 1e-09"
+
+
+@pytest.mark.parametrize(
+    ("entry", "key", "said"),
+    [
+        (lists.NOISE, "std_range", "transforms.OneOf.transforms.GaussNoise.std_range was [0.02, 0.06], is [0.2, 0.6]"),
+        (lists.CUTOUT, "num_holes_range", "transforms.CoarseDropout.num_holes_range was [1, 4], is [0.2, 0.6]"),
+    ],
+    ids=["noise", "cutout"],
+)
+def test_a_number_in_a_list_of_augmentations_changes_it(
+    model: Callable, monkeypatch: pytest.MonkeyPatch, entry: dict, key: str, said: str
+) -> None:
+    then = resolved(model(augment="heavy"))
+    monkeypatch.setitem(entry, key, [0.2, 0.6])
+    assert list(_others(then, resolved(model(augment="heavy")))) == [said]
+
+
+def test_a_default_of_a_transform_changes_it(model: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+    then = resolved(model(augment="heavy"))
+    monkeypatch.setattr(Elastic.__init__, "__defaults__", (0.3, 8, 0.5))
+    assert list(_others(then, resolved(model(augment="heavy")))) == ["transforms.Elastic.strength was 0.2, is 0.3"]
+
+
+def test_what_was_given_is_what_both_know(before: dict) -> None:
+    given = before["given"]
+    assert json.loads(json.dumps(given)) == given
+    assert given["mix"]["mixup_alpha"] == 0.4
+    young = before | {"given": given | {"younger": 3, "loss": given["loss"] | {"new": None}}}
+    assert unlike_probe(before, young) == ""
+    assert unlike_probe(young, before) == "loss.new is gone, younger is gone"
+    longer = given | {"transforms": [*given["transforms"], {"name": "Blur"}]}
+    assert unlike_probe(before, before | {"given": longer}).startswith("transforms was [")
+    older = {key: value for key, value in before.items() if key != "given"}
+    assert unlike_probe(older, before) == ""
+    assert unlike_probe(older | {"rates": "x"}, before) == "another schedule of the learning rate"
 
 
 def test_a_constant_in_the_code_of_a_loss_changes_it(
