@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from typing import NamedTuple
 
 import numpy as np
@@ -16,7 +16,7 @@ from tessera.learn.losses.build import Loss, Predicted
 from tessera.learn.mixing import Mixing
 from tessera.learn.pieces import Pieces
 from tessera.learn.precision import autocast
-from tessera.learn.run import Run
+from tessera.learn.run import Run, random_state, set_random_state
 from tessera.learn.sums import Step
 from tessera.metrics.counts import tally
 from tessera.tasks import Binary
@@ -56,10 +56,12 @@ def train_epoch(run: Run, batches: Iterable[Batch], setup: Setup, after_step: Ca
     Raises InputError when the loss is no longer finite; `after_step` may raise what it likes.
     """
     bar = tqdm(batches, desc=f"epoch {run.epoch + 1}", unit="batch", leave=False, disable=None)
+    before = _Before(run.network, setup.device)
     start = time.perf_counter()
     for batch, waited in _timed(bar):
         lr = run.schedule.get_last_lr()[0]
-        loss = _step(run, _mixed(run, batch, setup), setup)
+        before.remember()
+        loss = _step(run, batch, setup, before)
         run.step += 1
         now = time.perf_counter()
         run.sums.add(Step(loss, batch.items, lr, run.epoch + 1, run.step), now - start, waited)
@@ -75,26 +77,37 @@ def _mixed(run: Run, batch: Batch, setup: Setup) -> Batch:
     return Batch(batch.items, *setup.mixing(*batch[1:], generator))
 
 
-def _step(run: Run, batch: Batch, setup: Setup) -> torch.Tensor:
+def _step(run: Run, batch: Batch, setup: Setup, before: "_Before") -> torch.Tensor:
     """One optimiser step. Returns the loss where it was computed: reading it would wait for the GPU.
 
     Ranks exchange gradients once, after the last micro-batch: it does not overlap with the backward pass, as in
     DistributedDataParallel, and needs nothing of the network: no hooks, no wrapper, no rule for frozen weights.
     """
-    loss = _gradients_that_fit(run, batch, setup)
+    loss = _gradients_that_fit(run, batch, setup, before)
+    try:
+        _learn(run, loss, setup.clip)
+    except torch.OutOfMemoryError:  # in the first step, which allocates what the optimiser remembers
+        raise InputError(
+            "the GPU's memory does not hold the network with its gradients and what the optimiser remembers of each weight: "
+            "a smaller batch or size would not help; take a smaller encoder, or a GPU with more memory"
+        ) from None
+    return loss
+
+
+def _learn(run: Run, loss: torch.Tensor, clip: float | None) -> None:
+    """What a step does with its gradients."""
     if ranks.count() > 1:  # to look for what it has learnt takes 1 % of a small network's step
         ranks.average([loss, *ranks.learnt(run.network)])
-    if setup.clip:
+    if clip:
         run.scaler.unscale_(run.optimiser)
-        nn.utils.clip_grad_norm_(run.network.parameters(), setup.clip)
+        nn.utils.clip_grad_norm_(run.network.parameters(), clip)
     run.scaler.step(run.optimiser)
     run.scaler.update()
     run.schedule.step()
     run.ema.update(run.network)
-    return loss
 
 
-def _gradients(run: Run, batch: Batch, setup: Setup) -> torch.Tensor:
+def _gradients(run: Run, batch: Batch, setup: Setup, before: "_Before") -> torch.Tensor:
     """Adds up the gradients of the batch's micro-batches, each weighted by its images.
 
     Equal to the whole batch's, but for batch-norm: a micro-batch has statistics of its own.
@@ -102,7 +115,7 @@ def _gradients(run: Run, batch: Batch, setup: Setup) -> torch.Tensor:
     run.optimiser.zero_grad(set_to_none=True)
     total = torch.zeros((), device=setup.device)
     parts = batch.split(run.pieces)
-    whole = _first_pass(run, parts, setup) if len(parts) > 1 else None
+    whole = _first_pass(run, parts, setup, before) if len(parts) > 1 else None
     for number, piece in enumerate(parts):
         predicted = _predict(run, piece, setup)
         with whole.using(number) if whole else nullcontext():
@@ -114,18 +127,20 @@ def _gradients(run: Run, batch: Batch, setup: Setup) -> torch.Tensor:
     return total
 
 
-def _first_pass(run: Run, parts: list[Batch], setup: Setup) -> Pieces:
+def _first_pass(run: Run, parts: list[Batch], setup: Setup, before: "_Before") -> Pieces:
     """What the micro-batches add to the sums of the loss. Network and random numbers stay as they are.
 
     Without a pooled term, those sums (of valid pixels) do not depend on what the network says: it is not asked.
     """
     whole = Pieces([len(piece.items) for piece in parts])
-    with torch.no_grad(), _as_it_was(run.network, setup.device) if setup.loss.pooled else nullcontext():
+    with torch.no_grad():
         for number, piece in enumerate(parts):
             target, valid = piece.target.float(), piece.valid.float()
             predicted = _predict(run, piece, setup) if setup.loss.pooled else setup.loss.undecided(target)
             with whole.noting(number):
                 setup.loss(predicted, target, valid)
+    if setup.loss.pooled:
+        before.go_back()
     return whole
 
 
@@ -134,25 +149,38 @@ def _predict(run: Run, piece: Batch, setup: Setup) -> Predicted:
         return run.network(piece.windows)
 
 
-@contextmanager
-def _as_it_was(network: nn.Module, device: torch.device) -> Iterator[None]:
-    """Batch-norm's running statistics and the random numbers of dropout are afterwards what they were before."""
-    before = [buffer.clone() for buffer in network.buffers()]
-    try:
-        with torch.random.fork_rng([device] if device.type == "cuda" else []):
-            yield
-    finally:
-        for buffer, kept in zip(network.buffers(), before, strict=True):
-            buffer.copy_(kept)
+class _Before:
+    """Batch-norm's running statistics and the random numbers of dropout before a step, to go back to.
+
+    Of one epoch: to look the statistics up takes longer than to copy them, of one type all at once.
+    """
+
+    def __init__(self, network: nn.Module, device: torch.device):
+        buffers = list(network.buffers())
+        alike = [[one for one in buffers if one.is_floating_point() == floating] for floating in (True, False)]
+        self.pairs = [(some, [torch.empty_like(one) for one in some]) for some in alike if some]
+        self.device, self.random = device, {}
+
+    def remember(self) -> None:
+        for now, before in self.pairs:
+            torch._foreach_copy_(before, now)
+        self.random = random_state(self.device)
+
+    @torch.no_grad()
+    def go_back(self) -> None:
+        for now, before in self.pairs:
+            torch._foreach_copy_(now, before)
+        set_random_state(self.random, self.device)
 
 
-def _gradients_that_fit(run: Run, batch: Batch, setup: Setup) -> torch.Tensor:
-    """`_gradients`; out of GPU memory, once more with micro-batches of half the size, and so from then on."""
+def _gradients_that_fit(run: Run, batch: Batch, setup: Setup, before: _Before) -> torch.Tensor:
+    """`_gradients` of the mixed batch; out of GPU memory, once more from where they began with micro-batches of half the
+    size, and so from then on."""
     most = max(1, len(batch.items) // setup.least_batch)
     while True:
         try:
-            return _gradients(run, batch, setup)
-        except torch.cuda.OutOfMemoryError:  # what it holds is freed when this block is left
+            return _gradients(run, _mixed(run, batch, setup), setup, before)
+        except torch.OutOfMemoryError:  # what it holds is freed when this block is left
             if ranks.count() > 1:  # of which the others already wait for this one
                 raise InputError(_too_large(len(batch.items), run.pieces)) from None
             if run.pieces >= most:
@@ -164,6 +192,7 @@ def _gradients_that_fit(run: Run, batch: Batch, setup: Setup) -> torch.Tensor:
                     "or amp: bf16"
                 ) from None
         run.pieces = min(2 * run.pieces, most)
+        before.go_back()
         run.optimiser.zero_grad(set_to_none=True)
         torch.cuda.empty_cache()
         setup.note(_halved(run, len(batch.items)))

@@ -73,7 +73,7 @@ class Run:
             "optimiser": self.optimiser.state_dict(), "schedule": self.schedule.state_dict(),
             "scaler": self.scaler.state_dict(), "sums": sums, "pieces": self.pieces,
             "epoch": self.epoch, "step": self.step, "history": self.history, "loader": self.loader,
-            "kept": self.kept.state(), "random": ranks.gathered(_random_state(self.device)),
+            "kept": self.kept.state(), "random": ranks.gathered(random_state(self.device)),
         }  # fmt: skip
 
     def restore(self, state: dict) -> None:
@@ -89,7 +89,7 @@ class Run:
         self.history, self.loader = state["history"], state["loader"]
         self.kept.restore(state["kept"])
         if ranks.rank() < len(state["random"]):  # else there were fewer ranks
-            _set_random_state(state["random"][ranks.rank()], self.device)
+            set_random_state(state["random"][ranks.rank()], self.device)
 
     def _check_weights(self) -> None:
         parameters = [*self.network.parameters(), *self.ema.network.parameters()]
@@ -100,12 +100,14 @@ class Run:
             )
 
 
-def _random_state(device: torch.device) -> dict[str, torch.Tensor]:
+def random_state(device: torch.device) -> dict[str, torch.Tensor]:
+    """Of torch's numbers on the CPU and on the device."""
     cuda = {"cuda": torch.cuda.get_rng_state(device)} if device.type == "cuda" else {}
     return {"cpu": torch.get_rng_state(), **cuda}
 
 
-def _set_random_state(state: dict[str, torch.Tensor], device: torch.device) -> None:
+def set_random_state(state: dict[str, torch.Tensor], device: torch.device) -> None:
+    """Goes back to a `random_state`."""
     torch.set_rng_state(state["cpu"])
     if device.type == "cuda" and "cuda" in state:
         torch.cuda.set_rng_state(state["cuda"], device)

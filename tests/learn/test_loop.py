@@ -10,7 +10,7 @@ from tessera.errors import InputError
 from tessera.learn.ema import Ema
 from tessera.learn.loop import Batch, Setup, train_epoch
 from tessera.learn.losses.build import LOSSES, build_loss
-from tessera.learn.mixing import build_mixing
+from tessera.learn.mixing import Mixing, build_mixing
 from tessera.learn.run import Run
 from tessera.learn.sums import Step, Sums
 from tessera.params.loss import Loss
@@ -21,7 +21,7 @@ N = 6  # images of a batch
 
 
 class Network(nn.Module):
-    """Logits by a convolution; like a small GPU, it is out of memory above `room` images."""
+    """Logits by a convolution; like a small GPU, it is out of memory above `room` images, having seen them."""
 
     def __init__(self, room: int = N, norm: bool = False, dropout: float = 0.0):
         super().__init__()
@@ -32,10 +32,11 @@ class Network(nn.Module):
 
     def forward(self, windows: torch.Tensor) -> torch.Tensor:
         self.seen.append(len(windows))
+        logits = self.layers(windows.float() / 255)
         if len(windows) > self.room:
             raise torch.cuda.OutOfMemoryError("CUDA out of memory.")
-        self.said.append(self.layers(windows.float() / 255))
-        return self.said[-1]
+        self.said.append(logits)
+        return logits
 
 
 def _run(network: Network, pieces: int = 1) -> Run:
@@ -54,10 +55,16 @@ def _batches(count: int = 1) -> list[Batch]:
 
 
 def _train(
-    run: Run, batches: list[Batch], after_step: Callable[[], None] = lambda: None, loss: dict | None = None
+    run: Run,
+    batches: list[Batch],
+    after_step: Callable[[], None] = lambda: None,
+    loss: dict | None = None,
+    mixing: Mixing | None = None,
 ) -> tuple[dict, list[str]]:
     notes: list[str] = []
-    setup = Setup(build_loss(Loss(**loss or {"bce": 1.0})), build_mixing(Mix()), 0, CPU, "none", None, notes.append)
+    setup = Setup(
+        build_loss(Loss(**loss or {"bce": 1.0})), mixing or build_mixing(Mix()), 0, CPU, "none", None, notes.append
+    )
     return train_epoch(run, batches, setup, after_step), notes
 
 
@@ -114,6 +121,49 @@ def test_out_of_gpu_memory_the_step_is_repeated_in_halves(norm: bool) -> None:
     assert all(("batch-norm's statistics" in note) == norm for note in notes)
     if not norm:
         torch.testing.assert_close(_weights(small), _weights(whole))
+
+
+@pytest.mark.parametrize("loss", [{"bce": 1.0}, {"bce": 1.0, "dice": 1.0}])
+def test_a_repeated_step_is_one_that_began_with_small_micro_batches(loss: dict) -> None:
+    """Batch-norm's running statistics, their count, and the random numbers of dropout."""
+    small, parts = (_run(Network(room=room, norm=True, dropout=0.5), pieces) for room, pieces in ((2, 1), (N, 4)))
+    random = []
+    for run in (small, parts):
+        torch.manual_seed(1)
+        _train(run, _batches(2), loss=loss)
+        random.append(torch.get_rng_state())
+    assert small.pieces == parts.pieces
+    assert torch.equal(*random)
+    for one, other in zip(small.network.state_dict().values(), parts.network.state_dict().values(), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_out_of_gpu_memory_while_windows_are_mixed_the_step_is_repeated() -> None:
+    small, full = _run(Network()), [True]
+
+    def mix(*arguments: object) -> tuple:
+        if full:
+            full.clear()
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory.")
+        return build_mixing(Mix())(*arguments)
+
+    _, notes = _train(small, _batches(), mixing=mix)
+    assert small.network.seen == [3, 3]
+    assert len(notes) == 1
+
+
+@pytest.mark.parametrize("clip", [None, 1.0])
+def test_an_optimiser_that_does_not_fit_says_that_smaller_batches_would_not_help(
+    monkeypatch: pytest.MonkeyPatch, clip: float | None
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory.")
+
+    run = _run(Network())
+    monkeypatch.setattr(*((nn.utils, "clip_grad_norm_") if clip else (run.optimiser, "step")), full)
+    setup = Setup(build_loss(Loss(bce=1.0)), build_mixing(Mix()), 0, CPU, "none", clip, print)
+    with pytest.raises(InputError, match="what the optimiser remembers.*smaller batch or size would not help"):
+        train_epoch(run, _batches(), setup, lambda: None)
 
 
 def test_the_smaller_micro_batches_are_remembered() -> None:
