@@ -9,7 +9,9 @@ from tessera.learn.networks.build import parameters_of
 from tessera.learn.run import Run
 from tessera.machine import peak_memory
 
-TIMED = 20  # steps from which the whole is estimated; the first one of all, which warms up, is not among them
+# Steps from which the whole is estimated, of a short run half of them; the first one of all, which warms up, is not among
+# them.
+TIMED = 20
 
 
 class Clock:
@@ -17,7 +19,7 @@ class Clock:
 
     def __init__(self, title: str, epochs: int):
         self.title, self.epochs, self.begun = title, epochs, time.perf_counter()
-        self.device, self.steps, self.left = torch.device("cpu"), 0, 0
+        self.device, self.steps, self.left, self.timing = torch.device("cpu"), 0, 0, TIMED
         self.trained = self.timed = self.begun  # when the first step began, and when it ended
 
     @property
@@ -28,6 +30,7 @@ class Clock:
         """One line before the first step: parameters, patches and steps; one more for a run that goes on."""
         self.device, self.trained = run.device, time.perf_counter()
         self.left = (self.epochs - run.epoch) * steps - run.step
+        self.timing = max(1, min(TIMED, self.left // 2))
         self.note(
             f"{parameters_of(run.network) / 1e6:.2f} M parameters  {patches:,} patches  "
             f"{self.epochs} epochs of {steps} steps of {batch}"
@@ -36,12 +39,12 @@ class Clock:
             self.note(f"goes on in epoch {run.epoch + 1} after step {run.step} of {steps}")
 
     def step(self) -> None:
-        """A step is done; after the first 20, one line says how long all will take."""
+        """A step is done; once 20 are timed, one line says how long all will take: they are steps of the training."""
         self.steps, self.left = self.steps + 1, self.left - 1
         if self.steps == 1:
             self.timed = time.perf_counter()
-        if self.steps == 1 + TIMED:
-            a_step = (time.perf_counter() - self.timed) / TIMED
+        if self.steps == 1 + self.timing:
+            a_step = (time.perf_counter() - self.timed) / self.timing
             self.note(f"{1000 * a_step:.0f} ms a step: about {a_step * self.left / 3600:.2f} hours, scoring apart")
 
     def say(self, row: dict) -> None:

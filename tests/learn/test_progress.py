@@ -54,6 +54,20 @@ def test_after_20_timed_steps_it_says_how_long_all_takes(time: Time, capsys: pyt
     assert capsys.readouterr().out == f"unet  2000 ms a step: about {hours:.2f} hours, scoring apart\n"
 
 
+@pytest.mark.parametrize(("steps", "timed"), [(2, 1), (9, 4), (21, 10), (41, 20)])
+def test_a_short_run_says_it_after_half_of_its_steps(
+    time: Time, capsys: pytest.CaptureFixture, steps: int, timed: int
+) -> None:
+    clock = Clock("unet", 1)
+    clock.start(_run(), patches=9, steps=steps, batch=16)
+    capsys.readouterr()
+    _train(clock, time, [600.0] + [360.0] * (timed - 1))
+    assert not capsys.readouterr().out
+    _train(clock, time, [360.0] * (steps - timed))
+    said = f"unet  360000 ms a step: about {0.1 * (steps - 1 - timed):.2f} hours, scoring apart\n"
+    assert capsys.readouterr().out == said
+
+
 def test_an_epoch_says_speed_wait_memory_and_time_to_go(time: Time, capsys: pytest.CaptureFixture) -> None:
     clock = Clock("unet", 4)
     clock.start(_run(), patches=9, steps=10, batch=2)
