@@ -2,6 +2,8 @@
 
 import json
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pandas as pd
@@ -14,6 +16,7 @@ from tessera.learn.lock import locked
 from tessera.learn.probe import probe
 from tessera.learn.progress import Clock
 from tessera.learn.record import describe
+from tessera.learn.resume import room_for
 from tessera.learn.training import Training
 
 SCRATCH = paths.SCRATCH / "train"
@@ -39,13 +42,12 @@ def _run(fit: Fit) -> None:
         return
 
     about, record = describe(said, run, clock, here.device)
-    with paths.writing(paths.weights(model, fold)) as path:
-        run.kept.finish(run.ema.network)
+    run.kept.finish(run.ema.network)
+    size = sum(tensor.nbytes for tensor in run.ema.network.state_dict().values())
+    with _writing(paths.weights(model, fold), size) as path:
         save_checkpoint(path, run.ema.network, about)
-    with paths.writing(paths.history(model, fold)) as path:
-        pd.DataFrame(run.history).to_csv(path, index=False)
-    with paths.writing(paths.record(model, fold)) as path:
-        path.write_text(json.dumps(record | {"probe": probed}, indent=1) + "\n")
+    _write(paths.history(model, fold), pd.DataFrame(run.history).to_csv(index=False))
+    _write(paths.record(model, fold), json.dumps(record | {"probe": probed}, indent=1) + "\n")
     for state in SCRATCH.glob(f"{model}-{fold}-*"):  # of this run, and of runs that were given up
         shutil.rmtree(state)
     clock.end(record)
@@ -55,6 +57,17 @@ def _probed(fit: Fit, training: Training, path: Path, clock: Clock) -> dict:
     """The training's probe, made before its first step and found again by a run that goes on."""
     if not path.exists():
         clock.note("two steps on the CPU first, by which stages.keep will know this training again")
-        with paths.writing(path) as temporary:
-            temporary.write_text(json.dumps(probe(training, fit.material)))
+        _write(path, json.dumps(probe(training, fit.material)))
     return json.loads(path.read_text())
+
+
+def _write(path: Path, text: str) -> None:
+    with _writing(path, len(text)) as temporary:
+        temporary.write_text(text)
+
+
+@contextmanager
+def _writing(path: Path, size: int) -> Iterator[Path]:
+    """`paths.writing`. Raises InputError when the disk has no room for so many bytes."""
+    with room_for(size, path), paths.writing(path) as temporary:
+        yield temporary

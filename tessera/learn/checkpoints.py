@@ -6,16 +6,19 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import nn
 
 from tessera.errors import InputError
 
 
 def save_checkpoint(path: Path, network: nn.Module, about: dict) -> None:
-    """Writes the weights and `about` (JSON: params, data digest, parts, groups, digests, parameters, …)."""
+    """Writes the weights and `about` (JSON: params, data digest, parts, groups, digests, parameters, …).
+
+    Raises OSError as any file that is written: safetensors, which writes it by itself, has an error of its own for that.
+    """
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
-    save_file(tensors, path, metadata={"tessera": json.dumps(about, sort_keys=True)})
+    path.write_bytes(save(tensors, metadata={"tessera": json.dumps(about, sort_keys=True)}))
 
 
 def read_about(path: Path) -> dict:

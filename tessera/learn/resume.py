@@ -109,23 +109,32 @@ def save_state(path: Path, state: dict) -> None:
     buffer = io.BytesIO()
     torch.save(state, buffer)
     temporary = path.with_suffix(".new")
+    with room_for(buffer.getbuffer().nbytes, path):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with open(temporary, "wb") as file:
+                file.write(buffer.getbuffer())
+                file.flush()
+                os.fsync(file.fileno())
+            if path.exists():
+                os.replace(path, _before(path))
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def room_for(size: int, path: Path) -> Iterator[None]:
+    """Raises InputError when the block cannot write its so many bytes to `path`, on a full disk say."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with open(temporary, "wb") as file:
-            file.write(buffer.getbuffer())
-            file.flush()
-            os.fsync(file.fileno())
-        if path.exists():
-            os.replace(path, _before(path))
-        os.replace(temporary, path)
+        yield
     except OSError as error:
+        folder = next(one for one in path.resolve().parents if one.exists())
         raise InputError(
-            f"{path}: the state of the training cannot be saved ({error.strerror}): {buffer.getbuffer().nbytes:,} bytes "
-            f"are needed in {path.parent.resolve()}, {shutil.disk_usage(path.parent).free:,} are free. Make room and run "
-            "the same command again: it goes on from the state before"
+            f"{path} cannot be saved ({error.strerror or error}): {size:,} bytes are needed in {folder}, "
+            f"{shutil.disk_usage(folder).free:,} are free. Make room and run the same command again: it goes on from the "
+            "state that was saved before"
         ) from None
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def load_state(path: Path, note: Callable[[str], None]) -> dict | None:

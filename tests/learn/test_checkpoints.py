@@ -39,6 +39,12 @@ def test_written_twice_the_bytes_are_the_same(tmp_path: Path) -> None:
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a full disk is made by Linux alone")
+def test_with_a_full_disk_it_is_the_error_of_any_file(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="No space left on device"):
+        save_checkpoint(Path("/dev/full"), _network(0), ABOUT)
+
+
 def test_another_network_does_not_fit(tmp_path: Path) -> None:
     save_checkpoint(tmp_path / "w.safetensors", _network(0), ABOUT)
     with pytest.raises(InputError, match=r"w\.safetensors does not fit the network of params\.yaml; train it again"):

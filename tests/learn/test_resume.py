@@ -1,3 +1,4 @@
+import errno
 import importlib.util
 import os
 import re
@@ -73,6 +74,18 @@ def test_with_a_full_disk_the_old_state_stays(tmp_path: Path, fill: Callable[[Pa
     assert folder == str(tmp_path)
     assert load_state(path, print)["epoch"] == 3
     assert [one.name for one in tmp_path.iterdir()] == ["state.pt"]
+
+
+def test_with_no_room_even_for_a_folder_the_error_says_what_is_needed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(self: Path, *_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(self))
+
+    monkeypatch.setattr(Path, "mkdir", full)
+    said = rf"No space left on device\): [\d,]+ bytes are needed in {tmp_path}, [\d,]+ are free\. Make room"
+    with pytest.raises(InputError, match=said):
+        save_state(tmp_path / "a" / "b" / "state.pt", STATE)
 
 
 def test_with_both_states_damaged_it_says_so_and_begins_again(tmp_path: Path) -> None:
