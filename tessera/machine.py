@@ -22,7 +22,7 @@ VARIABLES = {
     "TESSERA_THREADS": "CPU threads of the networks, and processes that decode (default: all cores)",
     "TESSERA_WORKERS": "processes that load patches (default: up to 8 with a GPU, else none)",
     "TESSERA_LOADER": "workers, device (windows are made on the GPU, which holds the pixels) or auto (default: device if it can)",
-    "TESSERA_SAVE_SECONDS": "between two saves of a training's state (default: 60; longer where a save takes over 1 %)",
+    "TESSERA_SAVE_SECONDS": "between two saves of a training's state (default: 60; longer where a copy of it takes over 1 %)",
     "TESSERA_COMPILE": "1: torch.compile the networks (default: 0)",
 }
 

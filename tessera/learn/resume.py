@@ -1,5 +1,6 @@
 """The state of an unfinished training on disk, under a name that says what it belongs to."""
 
+import copy
 import hashlib
 import io
 import json
@@ -10,6 +11,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sized
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
@@ -25,8 +27,10 @@ COST = 0.01  # of the time may be spent on saving
 class Keeper:
     """Saves a training's state when it is due: every `seconds`, and at the end of an epoch.
 
-    Saving takes at most 1 % of the time: after a save that took a second, the next comes 100 seconds later at the
-    soonest. Inside `listening`, SIGTERM and SIGINT save at once and end the training; a second one ends it as it is.
+    The training waits for a copy of its state in main memory; a thread writes that, and the next save is not due before.
+    Copying takes at most 1 % of the time: after a copy that took a second, the next comes 100 seconds later at the
+    soonest. At the end of an epoch, copying and writing together do, unless `seconds` have passed. The last epoch's save
+    is waited for. Inside `listening`, SIGTERM and SIGINT save at once and end the training; a second one ends it as it is.
 
     Of several ranks the first decides and writes. All save, or end, after the same step, though one alone was asked.
     path: None: nothing is saved.
@@ -34,25 +38,38 @@ class Keeper:
 
     def __init__(self, path: Path | None, seconds: float, state: Callable[[], dict], now: Callable = time.perf_counter):
         self.path, self.seconds, self.state, self.now = path, seconds, state, now
-        self.cost, self.saved = 0.0, now()
+        self.copying, self.saving, self.saved = (
+            0.0,
+            0.0,
+            now(),
+        )  # seconds that a save took, without and with its writing
         self.asked = False  # to end
+        self._thread, self._writing = ThreadPoolExecutor(1), Future()
+        self._writing.set_result(None)
 
     def after_step(self) -> None:
-        """Saves if it is time to. Raises KeyboardInterrupt if the process was asked to end."""
-        self._save_if(self._fresh() >= max(self.seconds, self.cost / COST))
+        """Saves if it is time to. Raises KeyboardInterrupt if the process was asked to end; InputError as `save_state`,
+        of this save or the one before."""
+        self._save_if(self._fresh() >= max(self.seconds, self.copying / COST))
 
     def after_epoch(self, last: bool) -> None:
         """Saves the last epoch, and another unless the save before is too fresh for its cost. Raises as `after_step`."""
-        self._save_if(last or self._fresh() >= self.cost / COST)
+        self._save_if(self._fresh() >= max(min(self.seconds, self.saving / COST), self.copying / COST), last)
 
     def save(self) -> None:
+        """Has the state written as it is now, after the one before."""
+        self._writing.result()
         start = self.now()
         if self.path:
             state = self.state()
             if ranks.first():
-                save_state(self.path, state)
+                self._writing = self._thread.submit(self._write, _copied(state), start)
         self.saved = self.now()
-        self.cost = self.saved - start
+        self.copying = self.saved - start
+
+    def _write(self, state: dict, start: float) -> None:
+        save_state(self.path, state)
+        self.saving = self.now() - start
 
     def watching(self, batches: Sized) -> Iterator:
         """The batches, with an `after_step` behind each; ranks that have fewer batches take part in those of others."""
@@ -75,22 +92,38 @@ class Keeper:
                 signal.signal(number, handler)
 
         before = {number: signal.signal(number, ask) for number in (signal.SIGTERM, signal.SIGINT)}
-        try:
-            yield
-        finally:
-            restore()
-        self._save_if(due=False)  # asked behind the last step
+        with self._thread:  # however this ends, what it writes will have been written
+            try:
+                yield
+            finally:
+                restore()
+            self._save_if(due=False)  # asked behind the last step
 
     def _fresh(self) -> float:
         """Seconds since the last save."""
         return self.now() - self.saved
 
-    def _save_if(self, due: bool) -> None:
-        due, asked = ranks.any_says(due and ranks.first(), self.asked)
+    def _save_if(self, due: bool, last: bool = False) -> None:
+        if written := self._writing.done():
+            self._writing.result()
+        due, asked = ranks.any_says((last or (due and written)) and ranks.first(), self.asked)
         if due or asked:
             self.save()
+        if last or asked:
+            self._writing.result()
         if asked:
             raise KeyboardInterrupt
+
+
+def _copied(value: object) -> object:
+    """In main memory, of its own: it stays as it is while the training goes on."""
+    if isinstance(value, torch.Tensor):
+        return value.detach().to("cpu", copy=True)
+    if isinstance(value, dict):
+        other = copy.copy(value)  # with what a state_dict knows beside its keys
+        other.update((key, _copied(one)) for key, one in value.items())
+        return other
+    return type(value)(map(_copied, value)) if isinstance(value, list | tuple) else value
 
 
 def run_key(*belongings: object) -> str:

@@ -19,6 +19,7 @@ from tessera.data.pixels import PixelStore
 from tessera.learn import resume
 from tessera.learn.checkpoints import save_checkpoint
 from tessera.learn.progress import Clock
+from tessera.learn.resume import Keeper
 from tessera.learn.run import Run
 from tessera.learn.training import Material, Training
 from tessera.machine import Machine
@@ -49,8 +50,18 @@ class Watched(Clock):
         return next((text for text in self.notes if text.startswith("goes on")), "")
 
 
+SAVE = Keeper.save
+
+
 @pytest.fixture(autouse=True)
 def saving_at_every_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each save is written before the next step."""
+
+    def save(self: Keeper) -> None:
+        SAVE(self)
+        self._writing.result()
+
+    monkeypatch.setattr(Keeper, "save", save)
     monkeypatch.setattr(resume, "COST", float("inf"))
     monkeypatch.setattr(os, "fsync", lambda file: None)  # which a killed process does not need, but a power cut
 
@@ -162,8 +173,10 @@ def _wait_for_saves(count: int, state: Path, process: FORK.Process) -> None:
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_killed_at_random_moments_it_ends_with_the_same_bytes(
-    train: Callable, undisturbed: bytes, tmp_path: Path, workers: int
+    train: Callable, undisturbed: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int
 ) -> None:
+    """While it trains on and writes, too."""
+    monkeypatch.setattr(Keeper, "save", SAVE)
     draw, out = random.Random(workers), tmp_path / "out"
     for _ in range(4):
         process = start_child(train, out, workers)

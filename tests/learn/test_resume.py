@@ -5,7 +5,9 @@ import re
 import resource
 import signal
 import sys
+import threading
 from collections.abc import Callable
+from concurrent.futures import wait
 from itertools import pairwise
 from pathlib import Path
 
@@ -130,33 +132,97 @@ class Time:
         return self.seconds
 
 
-@pytest.mark.parametrize(("interval", "cost", "between"), [(60, 0.1, 60), (60, 0.6, 60), (60, 2, 200), (0, 3, 300)])
-def test_saving_takes_at_most_a_hundredth_of_the_time(
-    monkeypatch: pytest.MonkeyPatch, interval: int, cost: float, between: float
+class Saving:
+    """A keeper of a training whose state takes `copying` seconds to copy and `writing` to write; its tensor counts steps."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, seconds: int, copying: float, writing: float = 0.0):
+        self.time, self.copying, self.writing = Time(), copying, writing
+        self.step, self.saved, self.may_write = torch.zeros(()), [], threading.Event()
+        monkeypatch.setattr(resume, "save_state", self._write)
+        self.keeper = Keeper(Path("state.pt"), seconds, self._state, self.time)
+        self.may_write.set()
+
+    def _state(self) -> dict:
+        self.time.seconds += self.copying
+        return {"step": self.step}
+
+    def _write(self, path: Path, state: dict) -> None:
+        assert self.may_write.wait(60)
+        if state["step"] < 0:
+            raise InputError("the disk is full")
+        self.saved.append(state["step"].item())
+        self.time.seconds += self.writing
+
+    def steps(self, count: int) -> None:
+        """Of a second each; what is due is written behind the step."""
+        for _ in range(count):
+            self.then_written(self.step_once)
+
+    def step_once(self) -> None:
+        self.time.seconds += 1
+        self.step += 1
+        self.keeper.after_step()
+
+    def then_written(self, act: Callable[[], None]) -> None:
+        self.may_write.clear()
+        act()
+        self.may_write.set()
+        wait([self.keeper._writing])
+
+
+@pytest.mark.parametrize(
+    ("seconds", "copying", "between"), [(60, 0.1, 60), (60, 0.6, 60), (60, 2, 200), (0, 3, 300), (0, 0.0, 1)]
+)
+def test_the_copy_takes_at_most_a_hundredth_of_the_time(
+    monkeypatch: pytest.MonkeyPatch, seconds: int, copying: float, between: float
 ) -> None:
-    time, saved = Time(), []
+    saving = Saving(monkeypatch, seconds, copying)
+    saving.steps(max(seconds, 1) + 3 * int(between + 1))
+    assert len(saving.saved) >= 4
+    assert saving.saved[0] == max(seconds, 1)
+    assert all(after - before in (between, between + 1) for before, after in pairwise(saving.saved))
 
-    def save(*_: object) -> None:
-        saved.append(time.seconds)
-        time.seconds += cost
 
-    monkeypatch.setattr(resume, "save_state", save)
-    keeper = Keeper(Path("state.pt"), interval, dict, time)
-    while len(saved) < 5:
-        time.seconds += 1
+@pytest.mark.parametrize(("copying", "writing", "soonest"), [(0.1, 0.1, 20), (0.1, 30, 60), (1, 30, 100)])
+def test_an_epoch_is_saved_unless_that_costs_too_much_so_soon(
+    monkeypatch: pytest.MonkeyPatch, copying: float, writing: float, soonest: float
+) -> None:
+    saving = Saving(monkeypatch, 60, copying, writing)
+    saving.steps(60)
+    at = saving.keeper.saved
+    for seconds, count in ((soonest - 1, 1), (soonest, 2)):
+        saving.time.seconds = at + seconds + 1e-6
+        saving.then_written(lambda: saving.keeper.after_epoch(last=False))
+        assert len(saving.saved) == count
+    saving.keeper.after_epoch(last=True)
+    assert len(saving.saved) == 3
+
+
+def test_training_goes_on_while_its_state_is_written_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    saving = Saving(monkeypatch, 10, 0)
+    saving.then_written(lambda: [saving.step_once() for _ in range(35)])
+    assert saving.saved == [10]
+    saving.keeper.after_epoch(last=True)
+    assert saving.saved == [10, 35]
+
+
+@pytest.mark.parametrize("last", [False, True])
+def test_what_cannot_be_written_ends_the_training(monkeypatch: pytest.MonkeyPatch, last: bool) -> None:
+    saving = Saving(monkeypatch, 10, 0)
+    saving.step -= 1000
+    with pytest.raises(InputError, match="the disk is full"):
+        if last:
+            saving.keeper.after_epoch(last=True)
+        else:
+            saving.steps(11)
+
+
+def test_however_training_ends_what_is_being_written_is_written(tmp_path: Path) -> None:
+    keeper = Keeper(tmp_path / "state.pt", 0, lambda: STATE)
+    with pytest.raises(ZeroDivisionError), keeper.listening():
         keeper.after_step()
-    gaps = [after - before - cost for before, after in pairwise(saved)]
-    assert all(between - 1e-6 <= gap <= between + 1 + 1e-6 for gap in gaps)
-    assert saved[0] == max(interval, 1)
-
-    time.seconds += 100 * cost - 0.01  # an epoch that ends too soon after a save, and one that does not
-    keeper.after_epoch(last=False)
-    assert len(saved) == 5
-    time.seconds += 0.02
-    keeper.after_epoch(last=False)
-    assert len(saved) == 6
-    keeper.after_epoch(last=True)
-    assert len(saved) == 7
+        raise ZeroDivisionError
+    assert [one.name for one in tmp_path.iterdir()] == ["state.pt"]
 
 
 def test_a_second_signal_is_not_waited_for(tmp_path: Path) -> None:
