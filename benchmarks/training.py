@@ -165,6 +165,7 @@ class _Ours:
         train_epoch(run, batches, setup, after_step)
         start = _cpu_seconds()
         self.keeper.after_epoch(last=False)
+        self.keeper.finish()
         self.before = self._now()
         return _cpu_seconds() - start
 

@@ -58,7 +58,7 @@ class Keeper:
 
     def save(self) -> None:
         """Has the state written as it is now, after the one before."""
-        self._writing.result()
+        self.finish()
         start = self.now()
         if self.path:
             state = self.state()
@@ -66,6 +66,10 @@ class Keeper:
                 self._writing = self._thread.submit(self._write, _copied(state), start)
         self.saved = self.now()
         self.copying = self.saved - start
+
+    def finish(self) -> None:
+        """Waits until the last save is written. Raises InputError as `save_state`."""
+        self._writing.result()
 
     def _write(self, state: dict, start: float) -> None:
         save_state(self.path, state)
@@ -105,12 +109,12 @@ class Keeper:
 
     def _save_if(self, due: bool, last: bool = False) -> None:
         if written := self._writing.done():
-            self._writing.result()
+            self.finish()
         due, asked = ranks.any_says((last or (due and written)) and ranks.first(), self.asked)
         if due or asked:
             self.save()
         if last or asked:
-            self._writing.result()
+            self.finish()
         if asked:
             raise KeyboardInterrupt
 

@@ -59,7 +59,7 @@ def saving_at_every_step(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def save(self: Keeper) -> None:
         SAVE(self)
-        self._writing.result()
+        self.finish()
 
     monkeypatch.setattr(Keeper, "save", save)
     monkeypatch.setattr(resume, "COST", float("inf"))
