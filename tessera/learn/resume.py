@@ -38,11 +38,8 @@ class Keeper:
 
     def __init__(self, path: Path | None, seconds: float, state: Callable[[], dict], now: Callable = time.perf_counter):
         self.path, self.seconds, self.state, self.now = path, seconds, state, now
-        self.copying, self.saving, self.saved = (
-            0.0,
-            0.0,
-            now(),
-        )  # seconds that a save took, without and with its writing
+        self.copying = self.saving = 0.0  # seconds that a save took, without and with its writing
+        self.saved = now()
         self.asked = False  # to end
         self._thread, self._writing = ThreadPoolExecutor(1), Future()
         self._writing.set_result(None)
