@@ -158,7 +158,10 @@ def test_both_loaders_and_all_losses_see_the_same_targets(
             patch.setattr(
                 loop,
                 "_step",
-                lambda run, batch, setup, to=batches, step=step: (to.append(batch), step(run, batch, setup))[1],
+                lambda run, batch, setup, before, to=batches, step=step: (
+                    to.append(batch),
+                    step(run, batch, setup, before),
+                )[1],
             )
             _train(extra, loader)
     targets = {0.0, 1.0}
