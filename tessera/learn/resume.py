@@ -5,7 +5,6 @@ import hashlib
 import io
 import json
 import os
-import pickle
 import shutil
 import signal
 import sys
@@ -22,6 +21,7 @@ from tessera.errors import InputError
 from tessera.learn import ranks
 
 COST = 0.01  # of the time may be spent on saving
+_DIGEST = hashlib.sha256().digest_size  # bytes
 
 
 class Keeper:
@@ -138,10 +138,12 @@ def run_key(*belongings: object) -> str:
 def save_state(path: Path, state: dict) -> None:
     """Writes `state` so that a kill at any moment leaves it or the one before, whole; the one before that is dropped.
 
+    Its digest stands behind it: torch would take changed bytes for other weights, and pickle raises what it likes.
     Raises InputError when it cannot be written, a full disk say; the states that were there stay.
     """
     buffer = io.BytesIO()
     torch.save(state, buffer)
+    buffer.write(hashlib.sha256(buffer.getbuffer()).digest())
     temporary = path.with_suffix(".new")
     with room_for(buffer.getbuffer().nbytes, path):
         try:
@@ -172,20 +174,23 @@ def room_for(size: int, path: Path) -> Iterator[None]:
 
 
 def load_state(path: Path, note: Callable[[str], None]) -> dict | None:
-    """The saved state, on the CPU, or the one before where it cannot be read; None when there is none.
+    """The saved state, on the CPU, or the one before where it is damaged; None when there is none.
 
-    What cannot be read is removed, lest the next save put it in the place of the one before.
+    What is damaged is removed, lest the next save put it in the place of the one before.
     """
     for one in (path, _before(path)):
         if one.exists():
-            try:
-                return torch.load(one, map_location="cpu", weights_only=True)
-            except (RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
-                note(
-                    f"{one} cannot be read ({type(error).__name__}): going back to the state before it, or to the start"
-                )
-                one.unlink()
+            if _is_whole(one):
+                return torch.load(one, map_location="cpu", weights_only=True)  # which ignores what follows its archive
+            note(f"{one} cannot be read, it is damaged or cut off: going back to the state before it, or to the start")
+            one.unlink()
     return None
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether a state is still what was written."""
+    content = memoryview(path.read_bytes())
+    return hashlib.sha256(content[:-_DIGEST]).digest() == content[-_DIGEST:]
 
 
 def _before(path: Path) -> Path:

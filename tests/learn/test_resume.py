@@ -101,6 +101,38 @@ def test_with_both_states_damaged_it_says_so_and_begins_again(tmp_path: Path) ->
     assert [note.split(" cannot be read")[0] for note in notes] == [str(path), str(path.with_suffix(".before"))]
 
 
+@pytest.fixture(scope="module")
+def two_states(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, bytes]:
+    """Where the states of the epochs 3 and 4 lie, the latter of 80 kB; and what that one is made of."""
+    path = tmp_path_factory.mktemp("states") / "state.pt"
+    for epoch in (3, 4):
+        save_state(path, STATE | {"epoch": epoch, "best": {"w": torch.rand(20_000)}})
+    return path, path.read_bytes()
+
+
+def _comes_back(path: Path, content: bytes) -> dict:
+    """The state after the last one was replaced by `content`, and was said to be damaged."""
+    path.write_bytes(content)
+    notes: list[str] = []
+    found = load_state(path, notes.append)
+    assert [note.split(":")[0] for note in notes] == [f"{path} cannot be read, it is damaged or cut off"]
+    return found
+
+
+@pytest.mark.parametrize("length", [*range(0, 70_000, 2048), 31, 32, 33, 4096, 8193, 80_000, -33, -32, -1])
+def test_a_state_cut_off_anywhere_gives_way_to_the_one_before(two_states: tuple[Path, bytes], length: int) -> None:
+    path, whole = two_states
+    assert _comes_back(path, whole[:length])["epoch"] == 3
+
+
+def test_damaged_bytes_give_way_to_the_state_before(two_states: tuple[Path, bytes]) -> None:
+    path, whole = two_states
+    for place in [*range(0, len(whole), 997), *range(len(whole) - 40, len(whole))]:
+        damaged = bytearray(whole)
+        damaged[place] ^= 0x55
+        assert _comes_back(path, bytes(damaged))["epoch"] == 3
+
+
 def test_a_damaged_state_never_takes_the_place_of_the_one_before(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
