@@ -118,6 +118,8 @@ WRONG = [
     ({"models.unet_2d.params_max": 0}, ["models.unet_2d.params_max = 0"]),
     ({"models.unet_2d.weights": {"file": "a.pt", "sha": "0"}}, ["models.unet_2d.weights", "{file: <file>, sha256:"]),
     ({"models.unet_2d.weights": {"file": "a.pt", "sha256": "0"}}, ["models.unet_2d.weights", "64 hexadecimal"]),
+    ({"models.unet_2d.weights": ""}, ["models.unet_2d.weights = ''", "imagenet, null, a file"]),
+    ({"models.unet_2d.weights": {"file": " ", "sha256": "0" * 64}}, ["models.unet_2d.weights", "imagenet, null, a file"]),
     ({"fold.seed": -1}, ["fold.seed = -1"]),
     ({"tune.steps.min_area": [-1]}, ["tune.steps.min_area.0 = -1", "greater than 0"]),
     ({"tune.steps.min_area": [8, 8]}, ["tune.steps.min_area", "one thing twice"]),

@@ -16,8 +16,10 @@ Depth = Annotated[int, Field(ge=0)]  # the number of a slice
 
 
 def _weights(value: object) -> object:
-    digest = value.get("sha256") if isinstance(value, dict) and set(value) == {"file", "sha256"} else ""
-    if value is None or isinstance(value, str) or re.fullmatch("[0-9a-f]{64}", str(digest)):
+    file, digest = value, "0" * 64
+    if isinstance(value, dict) and set(value) == {"file", "sha256"}:
+        file, digest = value["file"], value["sha256"]
+    if value is None or (isinstance(file, str) and file.strip() and re.fullmatch("[0-9a-fA-F]{64}", str(digest))):
         return value
     raise ValueError("must be imagenet, null, a file, or {file: <file>, sha256: <its 64 hexadecimal digits>}")
 

@@ -1,5 +1,7 @@
 """Networks: decoder × encoder, by name. Decoders are those of segmentation-models-pytorch and ours."""
 
+import re
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +14,7 @@ from tessera.data.scaling import normalisation
 from tessera.errors import InputError
 from tessera.learn.networks.fpn_aspp_unet import FpnAsppUnet
 from tessera.learn.networks.licences import NONCOMMERCIAL, licence_of
-from tessera.learn.networks.weights import State, load_encoder, read_weights, without_head
+from tessera.learn.networks.weights import State, load_encoder, read_weights, refuse_lost, without_head
 
 if TYPE_CHECKING:
     from tessera.params.model import Model
@@ -112,16 +114,24 @@ def _rgb_weights(model: "Model", classes: int) -> State:
     state = read_weights(Path(model.weights_file), model.weights_sha256)
     if not timm:
         return without_head(state)
-    # timm knows the names, heads and shapes of its own files, but passes over what it does not find in one: that keeps
-    # its random numbers, others each time
-    once, again = (
-        build(True, pretrained_cfg_overlay={"state_dict": dict(state)}).encoder.state_dict() for _ in range(2)
-    )
-    if lost := [name for name, tensor in once.items() if not torch.equal(tensor, again[name])]:
-        raise InputError(
-            f"weights {model.weights_file} do not fit the encoder: the file lacks {', '.join(lost[:3])}, …"
-        )
-    return once
+    return _as_timm_reads(build, state, model.weights_file)
+
+
+def _as_timm_reads(build: Callable[..., nn.Module], state: State, source: str) -> State:
+    """The encoder's weights from a file as timm publishes them. Raises InputError where tensors lack in it.
+
+    timm knows the names, heads and shapes of its own files, but passes over what it does not find in one. So it reads
+    a second file, in which nothing is the same: what the encoder then has in common was in neither.
+    """
+    other = {name: (tensor == 0).to(tensor.dtype) for name, tensor in state.items()}
+    loaded = []
+    for one in (state, other):
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)  # the same random numbers where nothing is read
+            loaded.append(build(True, pretrained_cfg_overlay={"state_dict": dict(one)}).encoder.state_dict())
+    lost = [name for name, tensor in loaded[0].items() if torch.equal(tensor, loaded[1][name])]
+    refuse_lost([re.sub(r"^(model\.)+", "", name) for name in lost], state, source)
+    return loaded[0]
 
 
 def _check_licence(model: "Model") -> None:

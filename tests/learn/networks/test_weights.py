@@ -1,4 +1,5 @@
 import hashlib
+import re
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -112,16 +113,71 @@ def test_a_file_as_timm_publishes_it_fits_its_encoder(model: Build, published: t
     assert torch.equal(loaded["model.layer4.0.conv2.weight"], state["layer4.0.conv2.weight"])
 
 
-@pytest.mark.parametrize("lacking", ["layer2", ""])
+@pytest.mark.parametrize(
+    ("part", "lacks"),
+    [
+        ("layer2", "layer2.0.conv1.weight, layer2"), ("", "conv1.0.weight, conv1"), (r"\.bias$", "conv1.1.bias, conv1.4.bias, "),
+        (r"running_", "conv1.1.running_mean, conv1.1.running_var, "), (r"(bn\d|conv1\.[14])\.", "conv1.1.weight, conv1"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("channels", [3, 5])
 def test_a_file_in_which_timm_does_not_find_all_is_refused(
-    model: Build, published: tuple, tmp_path: Path, lacking: str
+    model: Build, published: tuple, tmp_path: Path, part: str, lacks: str, channels: int
 ) -> None:
-    kept = {name: tensor for name, tensor in published[1].items() if not name.startswith(lacking)}
-    save_file(kept or {"encoder.x": torch.zeros(1)}, tmp_path / "part.safetensors")
-    with pytest.raises(
-        InputError, match=rf"part.safetensors do not fit the encoder: the file lacks model.{lacking or 'conv1'}"
-    ):
-        build_network(model(weights=str(tmp_path / "part.safetensors")), 3, 1, pretrained=True)
+    kept = {name: tensor for name, tensor in published[1].items() if not re.search(part, name)}
+    save_file(kept or {"head.x": torch.zeros(1)}, tmp_path / "part.safetensors")
+    with pytest.raises(InputError, match=rf"part.safetensors do not fit the encoder: the file lacks {lacks}"):
+        build_network(model(weights=str(tmp_path / "part.safetensors"), slices=channels), 1, 1, pretrained=True)
+
+
+@pytest.mark.parametrize("encoder", ["tu-convnext_atto", "tu-coatnet_pico_rw_224", "tu-resnet18"])
+@pytest.mark.parametrize("channels", [3, 5])
+def test_what_timm_renames_resizes_and_leaves_out_is_not_missing(
+    model: Build, tmp_path: Path, encoder: str, channels: int
+) -> None:
+    """Its heads, the numbers of batches that old files lack, and layers below the last map that is asked for."""
+    arguments = {"encoder_depth": 4, "decoder_channels": [16, 16, 8, 8]}
+    state = timm.create_model(encoder.removeprefix("tu-")).state_dict()
+    torch.save({name: state[name] for name in state if "num_batches" not in name}, tmp_path / "all.pt")
+    section = model(encoder=encoder, weights=str(tmp_path / "all.pt"), arguments=arguments, slices=channels)
+    loaded = build_network(section, 1, 1, pretrained=True).network.encoder.state_dict()
+    sums, given = ([f"{one.double().abs().sum():.9g}" for one in of.values()] for of in (loaded, state))
+    changed = [name for name, value in zip(loaded, sums, strict=True) if value not in given]
+    assert all("position_bias" in name for name in changed)  # resized; a widened first layer has the same sum
+
+
+@pytest.mark.parametrize("encoder", ["resnet18", RESNET])
+@pytest.mark.parametrize("prefix", ["encoder.", "network.encoder.", "model."])
+def test_the_weights_of_a_whole_network_are_said_to_be_so(
+    model: Build, resnet: tuple, published: tuple, tmp_path: Path, encoder: str, prefix: str
+) -> None:
+    state = resnet[1] if encoder == "resnet18" else published[1]
+    whole = {f"{prefix}{name}": tensor for name, tensor in state.items()} | {"decoder.weight": torch.zeros(1)}
+    torch.save(whole, tmp_path / "whole.pt")
+    with pytest.raises(InputError, match=rf"the file lacks conv1.*, …; it has them behind '{prefix}': save the state_"):
+        build_network(model(encoder=encoder, weights=str(tmp_path / "whole.pt")), 3, 1, pretrained=True)
+
+
+@pytest.mark.parametrize("encoder", ["resnet18", RESNET])
+def test_an_empty_file_is_refused_and_the_hub_is_not_asked(
+    model: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoder: str
+) -> None:
+    monkeypatch.setattr("timm.models._builder.load_state_dict_from_hf", lambda *_, **__: pytest.fail("asked"))
+    torch.save({}, tmp_path / "empty.pt")
+    with pytest.raises(InputError, match=r"empty.pt: holds no tensor"):
+        build_network(model(encoder=encoder, weights=str(tmp_path / "empty.pt")), 3, 1, pretrained=True)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("-inf")])
+@pytest.mark.parametrize("encoder", ["resnet18", RESNET])
+def test_weights_that_are_not_finite_are_refused(
+    model: Build, resnet: tuple, published: tuple, tmp_path: Path, encoder: str, value: float
+) -> None:
+    state = {name: tensor.clone() for name, tensor in (resnet if encoder == "resnet18" else published)[1].items()}
+    state["layer1.0.conv1.weight"][0, 0, 0, 0] = value
+    save_file(state, tmp_path / "broken.safetensors")
+    with pytest.raises(InputError, match=r"broken.safetensors: .*layer1.0.conv1.weight hold.* NaN or infinite"):
+        build_network(model(encoder=encoder, weights=str(tmp_path / "broken.safetensors")), 3, 1, pretrained=True)
 
 
 @pytest.mark.parametrize(
@@ -138,6 +194,9 @@ def test_a_swapped_file_is_an_error(resnet: tuple, model: Build) -> None:
     section = model(encoder="resnet18", weights={"file": str(path), "sha256": digest})
     loaded = build_network(section, 3, 1, pretrained=True).network.encoder.state_dict()
     assert torch.equal(loaded["conv1.weight"], state["conv1.weight"])
+    build_network(
+        model(encoder="resnet18", weights={"file": str(path), "sha256": digest.upper()}), 3, 1, pretrained=True
+    )
     other = model(encoder="resnet18", weights={"file": str(path), "sha256": "0" * 64})
     with pytest.raises(InputError, match=f"its sha256 is {digest}, params say 000"):
         build_network(other, 3, 1, pretrained=True)
@@ -173,11 +232,21 @@ def test_weights_of_another_encoder_do_not_fit(resnet: tuple, model: Build) -> N
 
 
 @pytest.mark.parametrize("name", ["damaged.safetensors", "damaged.pt"])
-@pytest.mark.parametrize("content", [b"", b"<html>not found</html>"], ids=["empty", "a web page"])
+@pytest.mark.parametrize("content", [b"", b"<html>not found</html>", b"hello", b"version https"])
 def test_a_damaged_file_is_named(tmp_path: Path, name: str, content: bytes) -> None:
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(InputError, match=name):
+    with pytest.raises(InputError, match=f"(?s){name}: cannot be read .* expected is a whole file of tensors by name"):
         read_weights(tmp_path / name)
+
+
+@pytest.mark.parametrize("length", [1, 100, 4096, 4200, 8192, 40_000, 69_000, 1_000_000, -1])
+@pytest.mark.parametrize("kind", ["safetensors", "pt"])
+def test_a_file_that_is_cut_off_is_named(resnet: tuple, tmp_path: Path, kind: str, length: int) -> None:
+    path = tmp_path / f"cut.{kind}"
+    torch.save(resnet[1], path) if kind == "pt" else save_file(resnet[1], path)
+    path.write_bytes(path.read_bytes()[:length])
+    with pytest.raises(InputError, match=f"cut.{kind}: cannot be read"):
+        read_weights(path)
 
 
 # Weights from the hub
