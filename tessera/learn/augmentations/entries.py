@@ -64,6 +64,7 @@ def build_transform(entry: dict[str, object], window: Window) -> Transform:
         transform = kind(**arguments)
     except Exception as error:  # the library's own checks raise what they like
         raise InputError(f"augment: {name} does not take {entry}: {_said(error)}") from None
+    mirrors.refuse_hidden(transform)
     if isinstance(transform, OfSlices):
         transform.slices = window.slices
     if isinstance(transform, mirrors.Mirror) and window.order != sorted(window.order):
@@ -93,6 +94,8 @@ def _kind(name: str) -> type:
             f"augment: no transform is called {name!r};{_near(name, kinds)} there are those of albumentations "
             f"{albumentations.__version__}, the lists {', '.join(LISTS)}, and {', '.join(OURS)}"
         )
+    if kind is albumentations.Lambda:
+        raise InputError("augment: Lambda changes by functions, which params.yaml cannot hold; take another transform")
     return kind
 
 

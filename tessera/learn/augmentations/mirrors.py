@@ -7,6 +7,7 @@ once flips and turns follow each other: a vertical flip is a horizontal one, tur
 
 import numpy as np
 
+from tessera.errors import InputError
 from tessera.learn.augmentations.library import albumentations
 
 REVERSING = {"h", "v", "t", "hvt"}  # of the eight elements of D4
@@ -42,3 +43,20 @@ class SquareSymmetry(Mirror, albumentations.SquareSymmetry): ...
 
 
 class TimeReverse(Mirror, albumentations.TimeReverse): ...
+
+
+def refuse_hidden(transform: object) -> None:
+    """Raises InputError for an affine map that may mirror: of it the classes would not know."""
+    if not isinstance(transform, albumentations.Affine):
+        return
+    name, pairs = type(transform).__name__, list(transform.scale.values())
+    if min(map(min, pairs)) <= 0:
+        raise InputError(
+            f"augment: {name}: scale must be above 0, got {transform.scale}: a negative one mirrors, and paired classes "
+            "would not swap; HorizontalFlip and VerticalFlip do so"
+        )
+    if sum(max(map(abs, angles)) for angles in transform.shear.values()) >= 90:
+        raise InputError(
+            f"augment: {name}: shear along x and y must stay below 90 degrees together, got {transform.shear}: beyond, it "
+            "mirrors; one number or range counts for both"
+        )

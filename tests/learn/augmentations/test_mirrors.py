@@ -5,6 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from tessera.errors import InputError
 from tessera.learn.augmentations.trial import leaves
 
 PAIRS = [["l", "r"]]
@@ -53,3 +54,21 @@ def test_without_pairs_classes_stay(build: Callable) -> None:
     apply = build("light", 1, "lmr")
     for seed in range(20):
         np.testing.assert_array_equal(apply(IMAGE, _labels(), seed)[1], _labels())
+
+
+@pytest.mark.parametrize("scale", [-1, [-1, 1], [0, 1], {"x": -1, "y": 1}, {"y": [-1.2, -0.8]}, {"x": 1, "y": 0.0}])
+@pytest.mark.parametrize("name", ["Affine", "OneOf"])
+def test_a_scale_that_mirrors_is_refused(build: Callable, name: str, scale: object) -> None:
+    entry = {"name": "Affine", "scale": scale, "p": 0.1}
+    with pytest.raises(InputError, match="Affine: scale must be above 0, got .* mirrors"):
+        build([entry if name == "Affine" else {"name": name, "transforms": [entry]}], 1, "lmr", PAIRS)
+
+
+@pytest.mark.parametrize("shear", [50, [-50, 50], {"x": 60, "y": 60}, {"x": [0, 100], "y": 0}])
+def test_a_shear_that_mirrors_is_refused(build: Callable, shear: object) -> None:
+    with pytest.raises(InputError, match="Affine: shear along x and y must stay below 90 degrees together"):
+        build([{"name": "Affine", "shear": shear}], 1, "lmr", PAIRS)
+
+
+def test_shears_and_scales_that_do_not_mirror_are_taken(build: Callable) -> None:
+    build([{"name": "Affine", "shear": [-30, 30], "scale": {"x": [0.5, 2], "y": [0.8, 1.2]}}], 1, "lmr", PAIRS)
