@@ -55,8 +55,8 @@ def _check(entry: object) -> None:
     if not isinstance(p, int | float) or not 0 <= p <= 1:
         raise ValueError(f"{entry['name']}: p is a probability in 0…1, got {p!r}")
     inner = entry.get("transforms", [])
-    if not isinstance(inner, list):
-        raise ValueError(f"{entry['name']}: transforms is a list of entries, got {inner!r}")
+    if not isinstance(inner, list) or ("transforms" in entry and not inner):
+        raise ValueError(f"{entry['name']}: transforms is a list of entries, one at least; got {inner!r}")
     for one in inner:
         _check(one)
 

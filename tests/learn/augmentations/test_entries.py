@@ -76,6 +76,14 @@ REFUSED = [
     ({"name": "OneOf", "transforms": [{"name": "Blur"}, {"name": "ToGray"}]}, ["ToGray cannot change", "5 channel(s)"]),
     ({"name": "OneOf", "transforms": [{"name": "Blur", "size": 3}]}, ["Blur has no argument 'size'"]),
     ({"name": "FDA"}, ["FDA"]),
+    ({"name": "XYMasking", "num_masks_x": [0, 2], "mask_x_length": 5, "fill_mask": 4}, ["XYMasking cannot change", "labels the value(s) [4]"]),
+    ({"name": "CoarseDropout", "fill_mask": 1}, ["CoarseDropout cannot change", "[1], which were not there"]),
+    ({"name": "SelectiveChannelTransform", "transforms": [{"name": "Blur"}], "channels": [7]}, ["SelectiveChannelTransform cannot change"]),
+    (
+        {"name": "Sequential", "transforms": [{"name": "NoOp"}, {"name": "OneOf", "transforms": [{"name": "RandomScale", "scale_limit": [-0.01, 0.02]}]}]},
+        ["RandomScale cannot change"],
+    ),
+    ({"name": "Lambda"}, ["Lambda changes by functions", "another transform"]),
 ]  # fmt: skip
 
 
@@ -85,6 +93,19 @@ def test_what_cannot_be_is_refused_before_training(build: Callable, entry: dict,
         build([entry], 5)
     for piece in said:
         assert piece in str(error.value)
+
+
+def test_what_fails_now_and_then_is_refused_too(build: Callable) -> None:
+    """OpenCV takes two channels with kernels of 3 and 5 px, not with those of 7."""
+    entry = {"name": "MedianBlur", "blur_limit": [3, 7], "p": 0.1}
+    with pytest.raises(InputError, match=r"MedianBlur cannot change windows of 128×128 px with 2 channel\(s\)"):
+        build([entry], 2, size=128)
+    build([entry], 3, size=128)
+
+
+def test_what_takes_whole_windows_alone_is_tried_on_whole_ones(build: Callable) -> None:
+    build([{"name": "RandomSizedCrop", "min_max_height": [90, 128], "size": [128, 128]}], size=128)
+    build([{"name": "OneOf", "transforms": [{"name": "Resize", "height": 128, "width": 128}]}], size=128)
 
 
 def test_a_transform_that_draws_from_elsewhere_is_refused(build: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
