@@ -261,8 +261,8 @@ WRONG = [
     ({"models.unet_2d.extra": ["r1", "r1"]}, ["models.unet_2d.extra", "one thing twice"]),
     ({"train.models": ["unet_2d", "unet_3d"]}, ["train.models names 'unet_3d'", "unet_2d, unet_25d"]),
     ({"train.full": ["unet_3d"]}, ["train.full names 'unet_3d'", "unet_2d, unet_25d"]),
-    ({"train.full": ["unet_2d"], "models.unet_2d.keep": "best"}, ["train.full names 'unet_2d'", "keep: last or"]),
-    ({"train.full": ["unet_2d"], "models.unet_2d.patience": 2}, ["train.full names 'unet_2d'", "no patience"]),
+    ({"train.full": ["unet_2d"], "models.unet_2d.keep": "best", "models.unet_2d.validate_every": 1}, ["train.full names 'unet_2d'", "keep: last or"]),
+    ({"train.full": ["unet_2d"], "models.unet_2d.patience": 2, "models.unet_2d.validate_every": 1}, ["train.full names 'unet_2d'", "no patience"]),
     ({"train.full_use": "never"}, ["train.full_use = 'never'", "'alone'"]),
     ({"train.models": ["unet_2d"]}, ["yaml: tune.ensemble names 'unet_25d'; it must be one of train.models: unet_2d"]),
 ]  # fmt: skip

@@ -100,10 +100,6 @@ class Model(Section):
 
     @model_validator(mode="after")
     def _how_it_is_trained(self) -> "Model":
-        if self.keep.startswith("mean_of_") != (self.keep_epochs is not None):
-            raise ValueError(
-                f"keep_epochs says of how many epochs a mean is: keep is {self.keep}, it {self.keep_epochs}"
-            )
         if self.freeze_norms and self.weights is None:
             raise ValueError("freeze_norms keeps batch statistics of pretrained weights; weights is null")
         if self.freeze >= self.epochs:
@@ -118,6 +114,26 @@ class Model(Section):
             )
         if self.mix != Mix() and self.batch == 1:
             raise ValueError("mix makes windows of two of a batch, batch must be above 1")
+        return self
+
+    @model_validator(mode="after")
+    def _what_is_kept(self) -> "Model":
+        if self.keep.startswith("mean_of_") != (self.keep_epochs is not None):
+            raise ValueError(
+                f"keep_epochs says of how many epochs a mean is: keep is {self.keep}, it {self.keep_epochs}"
+            )
+        scored = -(-self.epochs // self.validate_every)  # the last one always is
+        there = f"epochs {self.epochs} and validate_every {self.validate_every} make {scored} scored epoch(s)"
+        if self.keep == "best" and scored == 1:
+            raise ValueError(f"keep best has nothing to choose from: {there}; lower validate_every, or keep last")
+        if (self.keep_epochs or 0) > (scored if self.keep == "mean_of_best" else self.epochs):
+            raise ValueError(
+                f"keep {self.keep} lacks epochs for the keep_epochs {self.keep_epochs} of its mean: {there}"
+            )
+        if (self.patience or 0) >= scored:
+            raise ValueError(
+                f"patience {self.patience} never ends a training: {there}, the first of which is the best so far"
+            )
         return self
 
     @property

@@ -61,3 +61,40 @@ def test_patience_counts_scored_epochs_without_a_better_one(patience: int | None
 def test_keep_epochs_belongs_to_means(model: Callable[..., Model], keep: str, count: int | None) -> None:
     with pytest.raises(ValueError, match="keep_epochs says of how many epochs a mean is"):
         model(keep=keep, keep_epochs=count)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (
+            {"keep": "best", "epochs": 1},
+            "keep best has nothing to choose from: epochs 1 and validate_every 1 make 1 scored",
+        ),
+        ({"keep": "best", "validate_every": 4}, "keep best has nothing to choose from: .* make 1 scored"),
+        ({"keep": "mean_of_best", "keep_epochs": 2, "validate_every": 5}, "lacks epochs for the keep_epochs 2"),
+        (
+            {"keep": "mean_of_best", "keep_epochs": 3, "validate_every": 2},
+            "lacks epochs for the keep_epochs 3 .* make 2",
+        ),
+        ({"keep": "mean_of_last", "keep_epochs": 5}, "keep mean_of_last lacks epochs for the keep_epochs 5"),
+        ({"patience": 4}, "patience 4 never ends a training: epochs 4 and validate_every 1 make 4 scored"),
+        ({"patience": 2, "validate_every": 3}, "patience 2 never ends a training: .* make 2 scored"),
+    ],
+)
+def test_what_cannot_be_kept_is_refused(model: Callable[..., Model], changes: dict, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        model(**{"epochs": 4} | changes)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"keep": "best", "validate_every": 3},
+        {"keep": "mean_of_best", "keep_epochs": 2, "validate_every": 3},
+        {"keep": "mean_of_last", "keep_epochs": 4, "validate_every": 9},
+        {"patience": 3},
+        {"patience": 1, "validate_every": 2},
+    ],
+)
+def test_what_just_can_be_kept_is_taken(model: Callable[..., Model], changes: dict) -> None:
+    model(**{"epochs": 4} | changes)
