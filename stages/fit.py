@@ -31,8 +31,12 @@ def run(fit: Fit) -> None:
 def _run(fit: Fit) -> None:
     model, fold, said, here = fit.model, fit.fold, fit.said, machine.here()
     scratch = SCRATCH / f"{model}-{fold}-{fit.key}"
-    training = fit.training(here)
     clock = Clock(f"{model} fold {fold}", fit.section.epochs)
+    if ranks.first() and fit.section.weights == "imagenet":
+        clock.note(
+            "takes its imagenet weights from the hub's cache or the hub, which offline gives up within a minute or two"
+        )
+    training = fit.training(here)
     if ranks.first():
         with paths.writing(paths.first_batch(model, fold)) as path:
             training.draw_first_batch(path, fit.material)
