@@ -124,7 +124,7 @@ def compare_memory(folder: Path, image: Path, side: int, width: int, tall: int) 
     if _installed("MONAI"):
         found[f"MONAI, {side}² RGB"] = other = _extra("monai", image)
         rows.append(_beside(f"{side}² RGB: extra RSS, MB", found[f"ours, {side}² RGB"], other, "MONAI", 0.1))
-        for name, what in (("ours", "ours"), ("MONAI", "monai")):
+        for name, what in (("ours", "ours"), ("MONAI", "monai")) if side > 1024 else ():
             found[f"{name}, {side}² RGB, with what glibc keeps of freed memory"] = _extra(what, image, {})
     for what, ratio in (
         (f"{tall} px high, as a share of that at {width} px, both {width} wide", high / max(square, 1e-3)),

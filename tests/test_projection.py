@@ -57,6 +57,7 @@ def finished(tmp_path_factory, request):
         "three": flat | {"slices": 3, "centres": [1, 3], "shift": 1, "edge": "reflect", "depths": [0, 4], "zoom": 1.25},
     }
     params["train"]["models"] = params["tune"]["ensemble"] = ["middle", "three"]
+    params["tune"]["thresholds"] = "one"  # nothing says strata
     with inside(folder, params):
         run_stages(params)
         yield
