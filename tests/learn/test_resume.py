@@ -203,9 +203,9 @@ class Saving:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "copying", "between"), [(60, 0.1, 60), (60, 0.6, 60), (60, 2, 200), (0, 3, 300), (0, 0.0, 1)]
+    ("seconds", "copying", "between"), [(60, 0.1, 60), (60, 0.6, 75), (60, 2, 250), (0, 3, 375), (0, 0.0, 1)]
 )
-def test_the_copy_takes_at_most_a_hundredth_of_the_time(
+def test_the_copy_takes_less_than_a_hundredth_of_the_time(
     monkeypatch: pytest.MonkeyPatch, seconds: int, copying: float, between: float
 ) -> None:
     saving = Saving(monkeypatch, seconds, copying)
@@ -215,7 +215,7 @@ def test_the_copy_takes_at_most_a_hundredth_of_the_time(
     assert all(after - before in (between, between + 1) for before, after in pairwise(saving.saved))
 
 
-@pytest.mark.parametrize(("copying", "writing", "soonest"), [(0.1, 0.1, 20), (0.1, 30, 60), (1, 30, 100)])
+@pytest.mark.parametrize(("copying", "writing", "soonest"), [(0.1, 0.1, 25), (0.1, 30, 60), (1, 30, 125)])
 def test_an_epoch_is_saved_unless_that_costs_too_much_so_soon(
     monkeypatch: pytest.MonkeyPatch, copying: float, writing: float, soonest: float
 ) -> None:
