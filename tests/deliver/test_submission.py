@@ -131,7 +131,7 @@ LAW_8 = [  # score, cut, steps, blends
     (IoU("per_image", 1.0), "hysteresis", {"min_volume": [12]}, ("probabilities",)),
     (FScore("pooled", 1.0), "triplet", {}, ("ranks", "probabilities")),
     (UWMadison(), "threshold", {"min_area": [4], "min_volume": [12]}, ("probabilities",)),
-    (SurfaceDice(1.0, "pooled", 1.0), "hysteresis", {"min_area": [4]}, ("probabilities",)),
+    (SurfaceDice(1.0, "pooled", 1.0), "triplet", {"min_area": [4]}, ("probabilities",)),
 ]
 
 
