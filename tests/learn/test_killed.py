@@ -4,10 +4,11 @@ import multiprocessing
 import os
 import random
 import signal
-import time
 from collections.abc import Callable
+from functools import partial
 from multiprocessing.connection import wait
 from pathlib import Path
+from threading import Timer
 
 import numpy as np
 import pandas as pd
@@ -146,29 +147,25 @@ def _child(train: Callable, out: Path, workers: int, prepare: Callable[[], None]
     out.write_bytes(written(train("cut", workers=workers), out.with_suffix(".safetensors")))
 
 
-def start_child(train: Callable, out: Path, workers: int = 0, prepare: Callable | None = None) -> FORK.Process:
-    """Trains in a process of its own, and writes `out` at the end."""
+def run_child(train: Callable, out: Path, workers: int = 0, prepare: Callable | None = None) -> int:
+    """Trains in a process of its own, which writes `out` at the end; its exit code, negative for a signal."""
     process = FORK.Process(target=_child, args=(train, out, workers, prepare))
     process.start()
-    return process
-
-
-def run_child(*arguments: object) -> int:
-    """The exit code of `start_child`, negative for a signal."""
-    process = start_child(*arguments)
     process.join()
     return process.exitcode
 
 
-def _wait_for_saves(count: int, state: Path, process: FORK.Process) -> None:
-    last = state.stat().st_mtime_ns if state.exists() else 0
-    while count and process.is_alive():
-        time.sleep(0.001)
-        try:
-            saved = state.stat().st_mtime_ns
-        except FileNotFoundError:  # before the first save, or between two renames
-            continue
-        count, last = count - (saved != last), saved
+def _dying(steps: int, seconds: float) -> Callable[[Clock], None]:
+    """A `Clock.step` whose process is killed some seconds after so many steps, and ends no step later than the next."""
+
+    def step(self: Clock) -> None:
+        Clock.step(self)
+        if self.steps == steps:
+            Timer(seconds, os.kill, (os.getpid(), signal.SIGKILL)).start()
+        if self.steps > steps:
+            signal.pause()
+
+    return step
 
 
 @pytest.mark.parametrize("workers", [0, 2])
@@ -178,13 +175,9 @@ def test_killed_at_random_moments_it_ends_with_the_same_bytes(
     """While it trains on and writes, too."""
     monkeypatch.setattr(Keeper, "save", SAVE)
     draw, out = random.Random(workers), tmp_path / "out"
-    for _ in range(4):
-        process = start_child(train, out, workers)
-        _wait_for_saves(draw.randint(1, 3), tmp_path / "cut" / "state.pt", process)
-        time.sleep(draw.uniform(0, 0.05))  # about a step with its save
-        process.kill()
-        process.join()
-        assert process.exitcode == -signal.SIGKILL and not out.exists()
+    for _ in range(EPOCHS * STEPS // 3):  # each ends within three steps, so none is the last
+        step = _dying(draw.randint(1, 2), draw.uniform(0, 0.05))  # about a step with its save
+        assert run_child(train, out, workers, partial(setattr, Watched, "step", step)) == -signal.SIGKILL
     assert run_child(train, out, workers) == 0
     assert out.read_bytes() == undisturbed
 
