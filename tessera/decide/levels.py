@@ -54,7 +54,8 @@ def choose_levels(table: Table, about: pd.DataFrame, rule: Rule, finish: Judge, 
     (n + shrink), n groups of the name.
 
     Levels of several numbers have no order, and near a good one may lie a bad one: the plateau is all within the standard
-    error, of which that nearest to their mean, or to the mean of folds, is taken.
+    error, of which that nearest to their mean, or to the mean of folds, is taken; and the shrunk level is the nearest of
+    those that score no less than the common one.
     """
 
     def judge(statistics: np.ndarray) -> np.ndarray:
@@ -70,11 +71,8 @@ def choose_levels(table: Table, about: pd.DataFrame, rule: Rule, finish: Judge, 
         of_folds = _of_folds(shared, names, inner_holdouts(about, seed), judge)
         chosen = _means(table.levels, chosen, within, of_folds)
     if rule.shrink:
-        groups = about.group.groupby(names).nunique()
-        chosen = {
-            name: nearest(table.levels, [own, chosen[EVERYWHERE]], [groups.get(name, 1), rule.shrink])
-            for name, own in chosen.items()
-        }
+        groups = about.group.groupby(names).nunique().to_dict()
+        chosen = _shrunk(table.levels, chosen, groups, rule.shrink, _curves(shared, chosen, names, judge))
     classes = table.statistics.shape[1]
     return {name: np.broadcast_to(own, classes) for name, own in chosen.items()}
 
@@ -154,6 +152,18 @@ def _means(
     return found
 
 
+def _shrunk(
+    levels: list, chosen: dict[str, np.ndarray], groups: dict[str, int], shrink: float, curves: dict[str, np.ndarray]
+) -> dict[str, np.ndarray]:
+    """Between what is chosen and the common level; curves: (A, L) by name."""
+    common, found = chosen[EVERYWHERE], {}
+    for name, own in chosen.items():
+        among = curves[name] >= np.take_along_axis(curves[name], common[:, None], 1) - 1e-12
+        several = isinstance(levels[0], list)
+        found[name] = nearest(levels, [own, common], [groups.get(name, 1), shrink], among if several else None)
+    return found
+
+
 def _of_folds(
     shared: np.ndarray, names: np.ndarray, folds: list[np.ndarray], judge: Judge
 ) -> list[dict[str, np.ndarray]]:
@@ -217,7 +227,7 @@ def nearest(
 ) -> np.ndarray:
     """The index of the level nearest to the mean of those of `indices` (n, ...), over the first axis: (...).
 
-    among: which levels (L,) may be taken, without it all. Areas, which span decades, count by their logarithms.
+    among: which levels (..., L) may be taken, without it all. Areas, which span decades, count by their logarithms.
     """
     values = np.array(levels, np.float64).reshape(len(levels), -1)
     areas = values.max(0) > 255

@@ -154,6 +154,15 @@ def test_a_stratum_is_shrunk_to_the_common_level_by_its_groups(shrink: float, ex
     assert found["small"] in (expected, expected + 1)
 
 
+@pytest.mark.parametrize(("shrink", "expected"), [(0, [30, 100]), (1, [30, 100]), (6, [10, 100])])
+def test_a_shrunk_list_is_no_worse_than_the_common_one(shrink: float, expected: list[int]) -> None:
+    """Common [10, 100], own [30, 100], two groups; what lies between them is worse than both."""
+    swapped = APART[[4, 1, 2, 3, 0, 5]]
+    rows = {"big": np.stack([APART] * 20), "small": np.stack([swapped] * 2)}
+    found = _chosen(rows, Rule("stratum", False, "max", shrink), levels=PAIRS)
+    assert (found["big"], found["small"]) == ([10, 100], expected)
+
+
 def test_classes_share_a_level_or_have_their_own() -> None:
     scores = np.stack([_bell(20, 60), _bell(60, 60)])[None]  # (1 unit, 2 classes, L)
     table = Table(list(range(1, 101)), np.stack([scores, np.ones_like(scores)], -1))
