@@ -1,6 +1,7 @@
 """Runs a stage's `main` from the command line: its arguments, --help, errors a person can read."""
 
 import argparse
+import errno
 import inspect
 import sys
 from collections.abc import Callable
@@ -8,6 +9,8 @@ from collections.abc import Callable
 from tessera.errors import InputError
 from tessera.machine import VARIABLES
 from tessera.params.load import load_params
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def command(main: Callable[..., None]) -> None:
@@ -36,6 +39,13 @@ def command(main: Callable[..., None]) -> None:
     except FileNotFoundError as error:
         sys.exit(
             f"\nerror: {error.filename or error}: no such file; `dvc repro` makes what a stage needs before it runs the stage"
+        )
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        sys.exit(
+            f"\nerror: the disk is full, or what you may use of it ({str(error).splitlines()[0]}): make room and run the same command again; it "
+            "goes on from what it has saved"
         )
     except KeyboardInterrupt:
         sys.exit("\ninterrupted")

@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from tessera import machine, paths
+from tessera.disk import room_for
 from tessera.learn import ranks
 from tessera.learn.checkpoints import save_checkpoint
 from tessera.learn.fit import Fit
@@ -16,7 +17,6 @@ from tessera.learn.lock import locked
 from tessera.learn.probe import probe
 from tessera.learn.progress import Clock
 from tessera.learn.record import describe
-from tessera.learn.resume import room_for
 from tessera.learn.training import Training
 
 SCRATCH = paths.SCRATCH / "train"

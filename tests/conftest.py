@@ -1,8 +1,10 @@
 """Small worlds that several tests live in."""
 
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 # Before torch is imported: tests run in two processes, which with two threads each would wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -16,7 +18,7 @@ import pandas as pd
 import pytest
 import tifffile
 
-from tessera import rle
+from tessera import disk, rle
 from tessera.data.pixels import PixelStore, create_image
 from tessera.decide.evidence import Evidence
 from tessera.params.data import Data
@@ -28,6 +30,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest files first, so that both processes end together."""
     long = ("test_reruns", "test_end_to_end")
     items.sort(key=lambda item: next((n for n, name in enumerate(long) if name in item.nodeid), len(long)))
+
+
+@pytest.fixture
+def free(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """A function that makes so many bytes free, beside those that stay so."""
+
+    def leave(size: int) -> None:
+        monkeypatch.setattr(shutil, "disk_usage", lambda folder: SimpleNamespace(free=disk.SPARE + size))
+
+    return leave
 
 
 SIZES = {"a": (24, 40), "b": (33, 20), "c": (40, 24), "t": (31, 37)}  # three training images, and t to predict

@@ -8,6 +8,7 @@ how it was made; of a fit, the digest of its labels and the checkpoints; of an i
 
 import hashlib
 import json
+import math
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
@@ -16,6 +17,7 @@ import h5py
 import numpy as np
 
 from tessera.data.pixels import PixelStore
+from tessera.disk import require_room
 from tessera.errors import InputError
 
 OWN = ["weight", "round", "digest"]  # columns of the patches of a round beside those of patches.parquet
@@ -91,6 +93,7 @@ def write_fit(file: h5py.File, fit: str, seen: list[dict], checkpoints: list[str
     group = file.create_group(f"labels/{fit}")
     digest = hashlib.sha256(repr((file.attrs["labels"], file.attrs["weight"].item())).encode())
     for image in images:
+        require_room(math.prod(image.shape), Path(file.filename))
         labels = group.create_dataset(image.image_id, image.shape, np.uint8)
         labels.attrs["digest"] = image.source
         digest.update(repr((image.image_id, image.shape)).encode())

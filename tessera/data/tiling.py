@@ -22,6 +22,7 @@ from tessera.data.regions import Place
 from tessera.data.resampling import working_size
 from tessera.data.scaling import Counts, Scaling, measure
 from tessera.data.slices import Slices
+from tessera.disk import require_room
 
 if TYPE_CHECKING:
     from tessera.params.data import Data
@@ -94,6 +95,8 @@ def _lay_out(manifest: pd.DataFrame, data: "Data", tile: "Tile", path: Path, lab
             group = create_image(file, row.image_id, shape, (row.height, row.width), classes, len(names), valid)
             places = (Place.of(group[name]) if name in group else None for name in ("pixels", "labels", "valid"))
             jobs.append(Job(row, *places))
+    there = path.stat()
+    require_room(there.st_size - 512 * there.st_blocks, path)  # its place is laid out, but not taken
     return jobs
 
 
@@ -114,6 +117,7 @@ def _describe(group: h5py.Group, job: Job, filled: Filled, scale: float) -> None
     if len(set(filled.scalings)) == 1:
         black, white = black[0], white[0]
     group.attrs.update(black=black, white=white, height=job.row.height, width=job.row.width, scale=scale)
+    require_room(sum(len(chunk) for *_, chunk in filled.truth), Path(group.file.filename))
     for z, y, chunk in filled.truth:
         group["truth"].id.write_direct_chunk((z, y, *[0] * (group["truth"].ndim - 2)), chunk)
 

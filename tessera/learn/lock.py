@@ -1,5 +1,6 @@
 """One process at a time trains, or predicts, the same."""
 
+import errno
 import fcntl
 import os
 from collections.abc import Iterator
@@ -8,6 +9,8 @@ from pathlib import Path
 
 from tessera.errors import InputError
 from tessera.learn import ranks
+
+HELD = (errno.EACCES, errno.EAGAIN)
 
 
 @contextmanager
@@ -18,7 +21,7 @@ def locked(path: Path) -> Iterator[None]:
     processes would inherit the other kind and keep it after their parent was killed. Of several ranks, the first one
     holds it for all.
 
-    Raises InputError when a living process holds it.
+    Raises InputError when a living process holds it, or the file system has no locks.
     """
     if not ranks.first():
         yield
@@ -27,7 +30,12 @@ def locked(path: Path) -> Iterator[None]:
     with open(path, "a+") as file:
         try:
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except OSError as error:
+            if error.errno not in HELD:
+                raise InputError(
+                    f"{path} cannot be locked ({error.strerror}): without locks two processes could spoil each other's work; "
+                    f"make {path.parent} a link to a folder on a local disk"
+                ) from None
             file.seek(0)
             holder = file.read().strip()
             raise InputError(

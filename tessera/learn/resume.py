@@ -5,7 +5,6 @@ import hashlib
 import io
 import json
 import os
-import shutil
 import signal
 import sys
 import time
@@ -17,7 +16,7 @@ from pathlib import Path
 
 import torch
 
-from tessera.errors import InputError
+from tessera.disk import room_for
 from tessera.learn import ranks
 
 COST = 0.008  # of the time may be spent on saving: under 1 %, also where a save takes longer than the one before
@@ -157,20 +156,6 @@ def save_state(path: Path, state: dict) -> None:
             os.replace(temporary, path)
         finally:
             temporary.unlink(missing_ok=True)
-
-
-@contextmanager
-def room_for(size: int, path: Path) -> Iterator[None]:
-    """Raises InputError when the block cannot write its so many bytes to `path`, on a full disk say."""
-    try:
-        yield
-    except OSError as error:
-        folder = next(one for one in path.resolve().parents if one.exists())
-        raise InputError(
-            f"{path} cannot be saved ({error.strerror or error}): {size:,} bytes are needed in {folder}, "
-            f"{shutil.disk_usage(folder).free:,} are free. Make room and run the same command again: it goes on from the "
-            "state that was saved before"
-        ) from None
 
 
 def load_state(path: Path, note: Callable[[str], None]) -> dict | None:

@@ -1,5 +1,6 @@
 """Predictions through every plane of a volume, averaged on disk."""
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import h5py
 import numpy as np
 
 from tessera.data.pixels import AXES, PixelStore
+from tessera.disk import require_room
 from tessera.predict.blocks import ROWS, Maps
 from tessera.predict.predictor import Predictor
 from tessera.predict.sweep import Crop
@@ -30,6 +32,7 @@ def predict_blocks(
     box = (depths[0], crop[0], crop[1]), (depths[1], crop[0] + crop[2], crop[1] + crop[3])
     shape = tuple(end - start for start, end in zip(*box, strict=True))
     try:
+        require_room(2 * math.prod(shape) * predictor.task.channels * len(predictor.predict.stored_views), scratch)
         with h5py.File(scratch, "w") as file:
             for view in predictor.predict.stored_views:
                 chunks = (1, *(min(BLOCK, side) for side in shape))

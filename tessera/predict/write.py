@@ -9,6 +9,7 @@ from tqdm import tqdm
 
 from tessera.data.boxes import in_label_slices
 from tessera.data.pixels import PixelStore
+from tessera.disk import require_room
 from tessera.predict.planes import predict_blocks
 from tessera.predict.predictor import Predictor
 from tessera.predict.store import Plane, create_item
@@ -41,6 +42,7 @@ def write_predictions(
         for row, plane, file in zip(items.itertuples(), planes, files, strict=True):
             if not file.exists():
                 _write_item(file, predictor, store, row, plane, progress)
+    require_room(sum(file.stat().st_size for file in files), path)
     with h5py.File(path, "w") as whole:
         whole.attrs.update(about)
         for item, file in zip(items.item, files, strict=True):
@@ -58,6 +60,7 @@ def _write_item(path: Path, predictor: Predictor, store: PixelStore, row: tuple,
         for depth, y, maps in predict_blocks(
             predictor, store, row.image_id, depths, plane.crop, path.with_suffix(".sums")
         ):
+            require_room(sum(rows.nbytes for rows in maps.values()), partial)
             for view, rows in maps.items():
                 group[view][:, depth, y : y + rows.shape[1]] = rows
             progress.update(rows.shape[1] * rows.shape[2])

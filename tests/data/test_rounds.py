@@ -47,6 +47,12 @@ def store(pixel_store: Callable[..., PixelStore]) -> PixelStore:
     return pixel_store({name: rng.integers(0, 256, (*SHAPE, 1), np.uint8) for name in "atu"})
 
 
+def test_room_for_an_image_is_looked_for_first(tmp_path: Path, free: Callable[[int], None]) -> None:
+    free(np.prod(SHAPE) - 1)
+    with pytest.raises(InputError, match=r"r\.h5 cannot be saved .the disk is nearly full"):
+        _write(tmp_path / "r.h5", {"0": {"t": _labels()}})
+
+
 def test_labels_come_back_as_they_were_made(tmp_path: Path) -> None:
     path = _write(tmp_path / "r1.h5", {"0": {"t": _labels()}, "full": {"t": _labels(1)}})
     one = read_round(path)

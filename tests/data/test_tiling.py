@@ -52,6 +52,19 @@ def test_written_twice_the_bytes_are_the_same(
     pd.testing.assert_frame_equal(*patches)
 
 
+def test_room_for_all_pixels_is_looked_for_first(
+    competition: Competition, tmp_path: Path, free: Callable[[int], None]
+) -> None:
+    data = competition("masks")
+    rows = build_manifest(data)
+    values = (rows.height * rows.width * (3 + (rows.subset == "train"))).sum()  # RGB, and labels
+    free(values - 8192)  # what is laid out takes up to two blocks
+    with pytest.raises(InputError, match=r"t\.h5 cannot be saved \(the disk is nearly full\): [\d,]+ bytes are needed"):
+        _write(data, tmp_path / "t.h5")
+    free(values + 8192)
+    _write(data, tmp_path / "t.h5")
+
+
 def test_the_digest_changes_with_files_and_params(competition: Competition, tmp_path: Path) -> None:
     data = competition("volumes")
     digests = [_tiles(data, tmp_path / "t.h5", size=size)[0].digest for size in (16, 32)]

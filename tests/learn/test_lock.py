@@ -1,3 +1,5 @@
+import errno
+import fcntl
 import os
 import signal
 import subprocess
@@ -46,6 +48,20 @@ def test_a_dead_trainers_lock_is_free_though_its_loaders_live(tmp_path: Path, ho
     holder.wait()
     with locked(tmp_path / "lock"):
         assert (tmp_path / "lock").read_text() == f"{os.getpid()}\n"
+
+
+def test_a_file_system_without_locks_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As some network disks of rented machines are."""
+
+    def none(file: object, how: int) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "lockf", none)
+    with (
+        pytest.raises(InputError, match="cannot be locked .No locks available.*a local disk"),
+        locked(tmp_path / "lock"),
+    ):
+        pass
 
 
 def test_a_lock_is_free_after_its_block(tmp_path: Path) -> None:

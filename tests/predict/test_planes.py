@@ -1,3 +1,4 @@
+import math
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
@@ -12,6 +13,7 @@ from torch import nn
 from predictions import maps_of, predictor_of
 from tessera.data.boxes import BOX
 from tessera.data.pixels import AXES, PixelStore
+from tessera.errors import InputError
 from tessera.params.model import Model
 from tessera.params.predict import Predict
 from tessera.predict.predictor import Predictor
@@ -103,3 +105,12 @@ def test_the_same_bytes_again(store: PixelStore, model: Callable[..., Model], tm
     for name in ("p.h5", "q.h5"):
         _write(tmp_path / name, store, Brightest(), model(slices=3, planes=ALL))
     assert (tmp_path / "p.h5").read_bytes() == (tmp_path / "q.h5").read_bytes()
+
+
+def test_room_for_the_sums_is_looked_for_first(
+    store: PixelStore, model: Callable[..., Model], tmp_path: Path, free: Callable[[int], None]
+) -> None:
+    """uint16, of two views."""
+    free(4 * math.prod(SIZE) - 1)
+    with pytest.raises(InputError, match=r"\.sums cannot be saved .the disk is nearly full"):
+        _write(tmp_path / "p.h5", store, Middle(), model(planes=ALL))

@@ -16,6 +16,7 @@ from torch import nn
 
 from tessera.data.boxes import BOX
 from tessera.data.pixels import PixelStore
+from tessera.errors import InputError
 from tessera.params.model import Model
 from tessera.params.predict import Predict
 from tessera.predict.predictor import Predictor
@@ -74,3 +75,15 @@ def test_killed_it_goes_on_with_the_next_item_to_the_same_bytes(
         for name in "abc":
             expected = store.file[name]["pixels"][0, :, :, 0].astype(int)
             assert np.abs(file[name]["flip_h"][0, 0] - expected).max() <= 1
+
+
+@pytest.mark.parametrize(("size", "item"), [(40 * 50 * 2 - 1, "0.part"), (40 * 50 * 2, "p.h5")])
+def test_room_is_looked_for_before_it_is_written(
+    store: PixelStore, model: Callable[..., Model], tmp_path: Path, free: Callable[[int], None], size: int, item: str
+) -> None:
+    """For a block of both views, then for all that was predicted."""
+    free(size)
+    with pytest.raises(InputError, match=f"{item} cannot be saved .the disk is nearly full"):
+        _write(tmp_path / "p.h5", Level(), store, model())
+    free(2**20)
+    _write(tmp_path / "p.h5", Level(), store, model())
