@@ -114,13 +114,14 @@ class Sweep:
                 stitchers[name].add(place, values)
 
     @torch.inference_mode()
-    def _mean(self, windows: torch.Tensor, places: list[Place], views: list[View]) -> torch.Tensor:
-        """Probabilities (B, C, h, w) of windows, the mean over views: weights are then applied once."""
+    def _mean(self, windows: torch.Tensor, places: list[Place], views: list[View]) -> list[torch.Tensor]:
+        """Probabilities (C, h, w) of each window, the mean over views: weights are then applied once."""
         first, *others = ([view.turn_of(place.row, place.column) for place in places] for view in views)
-        mean = self._predict(windows, first)
+        means = list(self._predict(windows, first))
         for number, turns in enumerate(others, 2):
-            mean.lerp_(self._predict(windows, turns), 1 / number)
-        return mean
+            for mean, values in zip(means, self._predict(windows, turns), strict=True):
+                mean.lerp_(values, 1 / number)
+        return means
 
     def _read(self, places: list[Place]) -> torch.Tensor:
         """The windows (B, stacks, S·C, h, w) uint8, on the device."""
@@ -132,16 +133,16 @@ class Sweep:
         slices = windows.unflatten(1, (len(self.reader.slices), -1))
         return torch.stack([slices[:, pick].flatten(1, 2) for pick in self.picks], 1)
 
-    def _predict(self, windows: torch.Tensor, turns: list[str]) -> torch.Tensor:
-        """Probabilities (B, C, h, w) of windows, each under its turn and turned back: mean over the stacks."""
+    def _predict(self, windows: torch.Tensor, turns: list[str]) -> Iterator[torch.Tensor]:
+        """Probabilities (C, h, w) of each window, under its turn and turned back: one at a time, which a CPU's cache holds."""
         if len(set(turns)) == 1:
-            return self._undone(self._forward(turned(windows, turns[0])), turns[0])
-        ways = zip(windows, turns, strict=True)
-        found = self._forward(torch.stack([turned(one, turn) for one, turn in ways]))
-        return torch.cat([self._undone(one[None], turn) for one, turn in zip(found, turns, strict=True)])
+            shown = turned(windows, turns[0])
+        else:
+            shown = torch.stack([turned(one, turn) for one, turn in zip(windows, turns, strict=True)])
+        return (self._undone(*one) for one in zip(self._forward(shown), turns, strict=True))
 
     def _forward(self, windows: torch.Tensor) -> torch.Tensor:
-        """(B, stacks, S·C, h, w) → (B, C, h, w)"""
+        """(B, stacks, S·C, h, w) → (B, C, h, w), the mean over the stacks"""
         found = [self.networks(part) for part in windows.flatten(0, 1).split(BATCH)]
         if len(self.picks) == 1:
             return found[0]
@@ -150,7 +151,7 @@ class Sweep:
     def _undone(self, values: torch.Tensor, turn: str) -> torch.Tensor:
         order = self.task.permutation(turn)
         values = turned_back(values, turn)
-        return values if order == sorted(order) else values[:, order]
+        return values if order == sorted(order) else values[order]
 
 
 def _finished(stitchers: dict[str, Stitcher]) -> Iterator[Maps]:
