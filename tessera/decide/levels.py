@@ -124,28 +124,23 @@ def _best(shared: np.ndarray, names: np.ndarray, judge: Judge) -> dict[str, np.n
 
 def _plateaus(levels: list, chosen: dict[str, np.ndarray], within: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """The middle of each plateau; within: (A, L) by name."""
-    several = isinstance(levels[0], list)
-    return {
-        name: np.array(
-            [
-                nearest(levels, np.flatnonzero(good), among=good) if several else nearest(levels, _ends(good, best))
-                for best, good in zip(own, within[name], strict=True)
-            ]
-        )
-        for name, own in chosen.items()
-    }
+    found = {}
+    for name, own in chosen.items():
+        pairs = zip(own, within[name], strict=True)
+        found[name] = np.array([nearest(levels, _plateau(levels, good, best), among=good) for best, good in pairs])
+    return found
 
 
 def _means(
     levels: list, chosen: dict[str, np.ndarray], within: dict[str, np.ndarray], of_folds: list[dict[str, np.ndarray]]
 ) -> dict[str, np.ndarray]:
     """The means of what is best on folds; where none counts, what is chosen."""
-    several, found = isinstance(levels[0], list), {}
+    found = {}
     for name, own in chosen.items():
         counted = [[one[name][a] for one in of_folds if name in one and one[name][a] >= 0] for a in range(len(own))]
         found[name] = np.array(
             [
-                nearest(levels, indices or [best], among=good if several else None)
+                nearest(levels, indices or [best], among=good)
                 for indices, best, good in zip(counted, own, within[name], strict=True)
             ]
         )
@@ -159,8 +154,7 @@ def _shrunk(
     common, found = chosen[EVERYWHERE], {}
     for name, own in chosen.items():
         among = curves[name] >= np.take_along_axis(curves[name], common[:, None], 1) - 1e-12
-        several = isinstance(levels[0], list)
-        found[name] = nearest(levels, [own, common], [groups.get(name, 1), shrink], among if several else None)
+        found[name] = nearest(levels, [own, common], [groups.get(name, 1), shrink], among)
     return found
 
 
@@ -216,8 +210,10 @@ def _with(judge: Judge, rest: np.ndarray, total: np.ndarray) -> np.ndarray:
     return judge(rest + total)
 
 
-def _ends(within: np.ndarray, best: int) -> list[int]:
-    """The first and the last of the levels that hang together with the best."""
+def _plateau(levels: list, within: np.ndarray, best: int) -> np.ndarray | list[int]:
+    """All levels within; of numbers, the first and the last of those that hang together with the best."""
+    if isinstance(levels[0], list):
+        return np.flatnonzero(within)
     without = np.flatnonzero(~within)
     return [without[without < best].max(initial=-1) + 1, without[without > best].min(initial=len(within)) - 1]
 
@@ -227,7 +223,8 @@ def nearest(
 ) -> np.ndarray:
     """The index of the level nearest to the mean of those of `indices` (n, ...), over the first axis: (...).
 
-    among: which levels (..., L) may be taken, without it all. Areas, which span decades, count by their logarithms.
+    among: which lists (..., L) may be taken; numbers, which have an order, all may. Areas, which span decades, count by
+    their logarithms.
     """
     values = np.array(levels, np.float64).reshape(len(levels), -1)
     areas = values.max(0) > 255
@@ -235,4 +232,5 @@ def nearest(
     mean = np.average(values[np.asarray(indices)], axis=0, weights=weights)
     width = np.maximum(np.ptp(values, axis=0), 1e-12)
     distance = (((mean[..., None, :] - values) / width) ** 2).sum(-1)
-    return (distance if among is None else np.where(among, distance, np.inf)).argmin(-1)
+    bounded = among is not None and isinstance(levels[0], list)
+    return (np.where(among, distance, np.inf) if bounded else distance).argmin(-1)
