@@ -1,6 +1,6 @@
 """The levels of each cut that a search looks at: a grid, then `finer` ones nearer and nearer to those that are chosen.
 
-Where a row's counts at many levels come at once (`COUNTS`), the grid is the one of `DENSE`; where each level is a mask to
+Where a row's counts at many levels come at once, the grid is the one of `DENSE`; where each level is a mask to
 be measured, that of `COARSE`. Values lie closest at both ends, where confident networks and rare classes put theirs.
 """
 
@@ -9,7 +9,6 @@ import math
 
 import numpy as np
 
-from tessera.decide.cuts.hysteresis import hysteresis_counts
 from tessera.decide.cuts.quantile import quantile_counts
 from tessera.decide.cuts.triplet import triplet_counts
 
@@ -93,11 +92,5 @@ def _moved(kind: str, lines: list, number: float, by: float) -> int | float:
     return (math.ceil if by > 0 else math.floor)(round(moved, 6))  # what is inexact must not count as more
 
 
-def _hysteresis_counts(blended: np.ndarray, target: np.ndarray, valid: np.ndarray, pairs: list) -> np.ndarray:
-    lows = sorted({low for low, _ in pairs})
-    found = hysteresis_counts(blended, target, valid, lows)  # (lows, C, 255, 3)
-    return found[[lows.index(low) for low, _ in pairs], :, [high - 1 for _, high in pairs]]
-
-
-# cut → function(blended, target, valid, levels) → counts (L, C, 3) of a row: cheaper than a mask a level
-COUNTS = {"quantile": quantile_counts, "hysteresis": _hysteresis_counts, "triplet": triplet_counts}
+# cut → function(histograms of a row, levels) → counts (L, C, 3): pixels are read once for all levels
+FROM_HISTOGRAMS = {"quantile": quantile_counts, "triplet": triplet_counts}

@@ -20,11 +20,16 @@ def histogram(blended: np.ndarray, target: np.ndarray, valid: np.ndarray) -> np.
 
     blended: (C, H, W) uint8. target, valid: (C, H, W) bool; what is not valid is in neither.
     """
+    return histogram_of_states(blended, target, valid)[:, NEGATIVE:]
+
+
+def histogram_of_states(blended: np.ndarray, target: np.ndarray, valid: np.ndarray) -> np.ndarray:
+    """As `histogram`, with what is not valid: (C, 3, 256) int64, by IGNORED, NEGATIVE, POSITIVE."""
     state = states(target, valid)
     counts = np.zeros((len(blended), 3, 256), np.int64)
     for c, band in bands(blended.shape):
         counts[c] += _count(state[c, band].ravel(), blended[c, band].ravel())  # contiguous, as reshape is not always
-    return counts[:, NEGATIVE:]
+    return counts
 
 
 def _count(state: np.ndarray, values: np.ndarray) -> np.ndarray:

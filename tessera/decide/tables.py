@@ -1,7 +1,8 @@
 """Statistics of units at many levels of a cut, read once from the evidence and kept."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -9,10 +10,11 @@ from tqdm import tqdm
 
 from tessera.decide.blending import BLENDS, blend
 from tessera.decide.cuts.build import CUTS
+from tessera.decide.cuts.hysteresis import hysteresis_counts
 from tessera.decide.decision import EVERYWHERE, Decision
 from tessera.decide.evidence import Evidence
-from tessera.decide.grids import COARSE, COUNTS, DENSE
-from tessera.decide.histograms import counts_by_threshold, histogram
+from tessera.decide.grids import COARSE, DENSE, FROM_HISTOGRAMS
+from tessera.decide.histograms import counts_by_threshold, histogram, histogram_of_states
 from tessera.decide.levels import Table
 from tessera.decide.step_counts import counted, step_counts
 from tessera.decide.units import Units, measure, measure_unit
@@ -33,17 +35,18 @@ class Tables:
     """Statistics of an evidence's units by mix and level. What was read is kept, a few KB a unit, class and mix; pixels
     are not.
 
-    exact: one histogram a unit tells the statistics at every threshold. counted: the counts of many levels come at once.
-    Otherwise each level is a mask to be measured.
+    exact: one histogram a unit tells the statistics at every threshold. counted: the counts of many levels come at once,
+    for `FROM_HISTOGRAMS` from one histogram a row. Otherwise each level is a mask to be measured.
     """
 
     def __init__(self, evidence: Evidence, score: Score, cut: str):
         self.evidence, self.score, self.cut = evidence, score, cut
         self.units = Units(evidence.rows, score.unit)
         self.exact = score.from_counts and cut == "threshold"
-        self.counted = score.from_counts and cut in COUNTS
+        self.counted = score.from_counts and cut in DENSE
         self.histograms: dict[Mix, np.ndarray] = {}  # (units, C, 2, 256) uint32
         self._levels: dict[Mix, dict[str, np.ndarray]] = {}  # level → (units, C, K)
+        self._histograms: dict[tuple[Mix, int], np.ndarray] = {}  # of a row: (C, 3, 256) uint32
         self._masks: dict[tuple, np.ndarray] = {}  # (C, K)
 
     @property
@@ -85,9 +88,9 @@ class Tables:
         new = {mix: levels for mix, levels in new.items() if levels}
         rows = tqdm(self.evidence.rows.index if new else [], "levels", unit="row", leave=False, disable=None)
         for unit, of_unit, _ in self.units.collect((row, row) for row in rows):
-            truth, spacing = [self.evidence.truth(row) for row in of_unit], self.evidence.spacing(of_unit[0])
+            truth = cache(self.evidence.truth)  # which all mixes share
             for mix, levels in new.items():
-                found = self._at_levels([self._blended(mix, row) for row in of_unit], truth, levels, spacing)
+                found = self._at_levels(mix, of_unit, truth, levels)
                 for level, statistics in zip(levels, found, strict=True):
                     kept = self._levels[mix].setdefault(str(level), np.empty((len(self.units), *statistics.shape)))
                     kept[unit] = statistics
@@ -103,21 +106,31 @@ class Tables:
         """Bytes of what is kept."""
         kept = [
             *self.histograms.values(),
+            *self._histograms.values(),
             *self._masks.values(),
             *(a for one in self._levels.values() for a in one.values()),
         ]
         return sum(array.nbytes for array in kept)
 
-    def _at_levels(self, blended: list, truth: list, levels: list, spacing: tuple[float, ...]) -> Iterable[np.ndarray]:
+    def _at_levels(self, mix: Mix, rows: list[int], truth: Callable, levels: list) -> Iterable[np.ndarray]:
         """Statistics (C, K) of a unit at each level."""
         if self.counted:
-            counts = sum(COUNTS[self.cut](one, *of_row, levels) for one, of_row in zip(blended, truth, strict=True))
-            return self.score.statistics(counts)
-        cut = CUTS[self.cut]
+            return self.score.statistics(sum(self._counts(mix, row, truth, levels) for row in rows))
+        cut, spacing = CUTS[self.cut], self.evidence.spacing(rows[0])
+        blended, of_rows = [self._blended(mix, row) for row in rows], [truth(row) for row in rows]
         return (
-            measure_unit(self.score, [cut(one, [level] * len(one)) for one in blended], truth, spacing)
+            measure_unit(self.score, [cut(one, [level] * len(one)) for one in blended], of_rows, spacing)
             for level in levels
         )
+
+    def _counts(self, mix: Mix, row: int, truth: Callable, levels: list) -> np.ndarray:
+        """Counts (L, C, 3) of a row."""
+        if self.cut not in FROM_HISTOGRAMS:
+            return hysteresis_counts(self._blended(mix, row), *truth(row), levels)
+        if (mix, row) not in self._histograms:
+            found = histogram_of_states(self._blended(mix, row), *truth(row))
+            self._histograms[mix, row] = found.astype(np.uint32)
+        return FROM_HISTOGRAMS[self.cut](self._histograms[mix, row], levels)
 
     def decision(self, mix: Mix, levels: dict[str, list], by: str, steps: dict[str, object]) -> Decision:
         """The decision that these make."""

@@ -7,6 +7,7 @@ from tessera.decide.cuts.hysteresis import hysteresis_counts
 from tessera.decide.fitting import Fitted, Option
 from tessera.decide.grids import COARSE, DENSE, ROUNDS, finer
 from tessera.decide.levels import Rule
+from tessera.decide.tables import Tables
 from tessera.metrics.counts import FScore
 from tessera.metrics.surface import SurfaceDice
 
@@ -50,17 +51,26 @@ def test_shares_reach_down_to_few_pixels(memory_evidence: type, score: object) -
     assert _fit(memory_evidence, maps, labels, score, "quantile").score == 1
 
 
+@pytest.mark.parametrize("cut", ["quantile", "triplet"])
+def test_pixels_are_read_once_for_all_levels(memory_evidence: type, monkeypatch: pytest.MonkeyPatch, cut: str) -> None:
+    read, blended = [], Tables._blended
+    monkeypatch.setattr(Tables, "_blended", lambda self, mix, row: read.append(row) or blended(self, mix, row))
+    labels = np.random.default_rng(0).integers(0, 2, (3, 20, 16)).astype(np.uint8)
+    assert _fit(memory_evidence, 80 + 40 * labels, labels, POOLED, cut).score == 1
+    assert sorted(read) == [0, 1, 2]
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_pairs_are_the_best_of_all_there_are(memory_evidence: type, seed: int) -> None:
     """Blurred squares under noise, found with little confidence: all that matters is between 5 and 50."""
     rng = np.random.default_rng(seed)
     labels = (rng.random((4, 12, 10)) < 0.2).astype(np.uint8).repeat(5, 1).repeat(5, 2)
     maps = (labels * 14 + rng.normal(12, 5, labels.shape)).clip(0, 255).astype(np.uint8)
-    valid, lows = np.ones((1, 60, 50), bool), range(1, 60)
+    valid, pairs = np.ones((1, 60, 50), bool), [[low, high] for low in range(1, 60) for high in range(low, 256)]
     counts = sum(
-        hysteresis_counts(one[None], of[None] == 1, valid, list(lows)) for one, of in zip(maps, labels, strict=True)
+        hysteresis_counts(one[None], of[None] == 1, valid, pairs) for one, of in zip(maps, labels, strict=True)
     )
-    best = max(POOLED.finish(POOLED.statistics(counts[low - 1, :, low - 1 :])).max() for low in lows)
+    best = POOLED.finish(POOLED.statistics(counts)).max()
     assert _fit(memory_evidence, maps, labels, POOLED, "hysteresis").score == pytest.approx(best, abs=1e-3)
 
 

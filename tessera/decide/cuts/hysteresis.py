@@ -14,13 +14,15 @@ def hysteresis(blended: np.ndarray, levels: list[tuple[int, int]]) -> np.ndarray
     return np.stack([_peaks(plane, low) >= high for plane, (low, high) in zip(blended, levels, strict=True)])
 
 
-def hysteresis_counts(blended: np.ndarray, target: np.ndarray, valid: np.ndarray, lows: list[int]) -> np.ndarray:
-    """Counts (len(lows), C, 255, 3) of a row at each low and every high 1…255 (at index high − 1), one labelling a low.
+def hysteresis_counts(blended: np.ndarray, target: np.ndarray, valid: np.ndarray, pairs: list[list[int]]) -> np.ndarray:
+    """Counts (len(pairs), C, 3) of a row cut at each low and high, one labelling a low.
 
     target, valid: (C, H, W) bool.
     """
+    lows = sorted({low for low, _ in pairs})
     histograms = [histogram(np.stack([_peaks(plane, low) for plane in blended]), target, valid) for low in lows]
-    return counts_by_threshold(np.stack(histograms))
+    found = counts_by_threshold(np.stack(histograms))  # (lows, C, 255, 3)
+    return found[[lows.index(low) for low, _ in pairs], :, [high - 1 for _, high in pairs]]
 
 
 def _peaks(plane: np.ndarray, low: int) -> np.ndarray:

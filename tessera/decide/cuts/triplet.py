@@ -5,7 +5,7 @@ Source: the first prize of SIIM-ACR Pneumothorax Segmentation, 2019 ("triplet sc
 
 import numpy as np
 
-from tessera.decide.histograms import counts_by_threshold, histogram
+from tessera.decide.histograms import NEGATIVE, counts_by_threshold
 
 
 def triplet(blended: np.ndarray, levels: list[tuple[int, int, int]]) -> np.ndarray:
@@ -20,19 +20,15 @@ def triplet(blended: np.ndarray, levels: list[tuple[int, int, int]]) -> np.ndarr
     return np.stack(found)
 
 
-def triplet_counts(
-    blended: np.ndarray, target: np.ndarray, valid: np.ndarray, triplets: list[tuple[int, int, int]]
-) -> np.ndarray:
-    """Counts (len(triplets), C, 3) of a row cut by each triplet, from its histograms.
+def triplet_counts(histograms: np.ndarray, triplets: list[tuple[int, int, int]]) -> np.ndarray:
+    """Counts (len(triplets), C, 3) of a row cut by each triplet, from its `histogram_of_states` (C, 3, 256).
 
-    target, valid: (C, H, W) bool. The area is one of all px; what is not valid is in no count.
+    The area is one of all px; what is not valid is in no count.
     """
     tops, areas, bottoms = np.array(triplets).T
-    by_threshold = counts_by_threshold(histogram(blended, target, valid))  # (C, 255, 3)
-    found = by_threshold[:, bottoms - 1]  # (C, T, 3)
-    for plane, counts in zip(blended, found, strict=True):
-        at_least = np.bincount(plane.ravel(), minlength=256)[::-1].cumsum()[::-1]
-        empty = at_least[tops] < areas
-        counts[empty, 2] += counts[empty, 0]
-        counts[empty, :2] = 0
+    found = counts_by_threshold(histograms[:, NEGATIVE:])[:, bottoms - 1]  # (C, T, 3)
+    at_least = histograms.sum(1)[:, ::-1].cumsum(1)[:, ::-1]
+    empty = at_least[:, tops] < areas
+    found[empty, 2] += found[empty, 0]
+    found[empty, :2] = 0
     return found.swapaxes(0, 1)

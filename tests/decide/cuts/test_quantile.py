@@ -3,6 +3,7 @@ import pytest
 from drawn import random_row
 
 from tessera.decide.cuts.quantile import quantile, quantile_counts
+from tessera.decide.histograms import histogram_of_states
 from tessera.metrics.counts import count
 
 SHARES = [0.0, 0.01, 0.1, 0.25, 0.5, 0.9, 1.0]
@@ -38,4 +39,4 @@ def test_what_is_0_is_never_positive_and_1_is_all_else(share: float) -> None:
 def test_counts_of_all_shares_equal_cutting_and_counting(seed: int) -> None:
     maps, target, valid = random_row(seed)
     expected = [count(quantile(maps, [share] * 3), target, valid) for share in SHARES]
-    np.testing.assert_array_equal(quantile_counts(maps, target, valid, SHARES), expected)
+    np.testing.assert_array_equal(quantile_counts(histogram_of_states(maps, target, valid), SHARES), expected)

@@ -5,6 +5,7 @@ import pytest
 from drawn import random_row
 
 from tessera.decide.cuts.triplet import triplet, triplet_counts
+from tessera.decide.histograms import histogram_of_states
 from tessera.metrics.counts import count
 
 
@@ -32,4 +33,4 @@ def test_counts_of_all_triplets_equal_cutting_and_counting(seed: int) -> None:
     maps, target, valid = random_row(seed)
     triplets = list(itertools.product((1, 130, 255), (0, 1, 60, 400, 10_000), (1, 80, 255)))
     expected = [count(triplet(maps, [one] * 3), target, valid) for one in triplets]
-    np.testing.assert_array_equal(triplet_counts(maps, target, valid, triplets), expected)
+    np.testing.assert_array_equal(triplet_counts(histogram_of_states(maps, target, valid), triplets), expected)
