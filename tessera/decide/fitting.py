@@ -44,22 +44,25 @@ class Fitting:
         self._fitted: dict[tuple, Fitted] = {}
         self._crossfitted: dict[tuple, np.ndarray] = {}
 
-    def fit(self, option: Option, units: np.ndarray, rule: Rule) -> Fitted:
-        """The weights and levels that score best on units (numbers); of equals the first."""
-        key = option, units.tobytes(), rule
+    def fit(self, option: Option, units: np.ndarray, rule: Rule, rounds: int = ROUNDS) -> Fitted:
+        """The weights and levels that score best on units (numbers); of equals the first. rounds: of finer levels."""
+        key = option, units.tobytes(), rule, rounds
         if key not in self._fitted:
-            self._fitted[key] = self._fit(option, units, rule)
+            self._fitted[key] = self._fit(option, units, rule, rounds)
         return self._fitted[key]
 
     def crossfit(self, option: Option, units: np.ndarray, rule: Rule) -> np.ndarray:
-        """Statistics (units, C, K), each unit's by a fit to those that were not held out with it."""
+        """Statistics (units, C, K), each unit's by a fit to those that were not held out with it.
+
+        They tell one option from another, for which the grid's levels do: finer ones would take most of a search's time.
+        """
         key = option, units.tobytes(), rule
         if key not in self._crossfitted:
             sets = inner_holdouts(self.about.loc[units], self.seed)
             first = [self._ranked(option, np.delete(units, out), rule)[:SHORT] for out in sets]
             self.tables.read([mix for some in first for mix, _ in some], self.tables.levels)  # all in one pass
             self._crossfitted[key] = crossfit(
-                units, sets, lambda others, out: self.statistics(self.fit(option, others, rule), out, rule)
+                units, sets, lambda others, out: self.statistics(self.fit(option, others, rule, rounds=0), out, rule)
             )
         return self._crossfitted[key]
 
@@ -81,7 +84,7 @@ class Fitting:
         """Bytes of what is kept."""
         return self.tables.nbytes + sum(one.statistics.nbytes for one in self._combinations.values())
 
-    def _fit(self, option: Option, units: np.ndarray, rule: Rule) -> Fitted:
+    def _fit(self, option: Option, units: np.ndarray, rule: Rule, rounds: int) -> Fitted:
         """The first combinations of the coarse ranking, some at a time, for as long as one that follows may be better: if its
         coarse score is wrong by twice as much as any was so far."""
         ranked = self._ranked(option, units, rule)
@@ -93,7 +96,7 @@ class Fitting:
             if fits and not (comparable and some[0][1] + doubt > best):
                 break
             self.tables.read([mix for mix, _ in some], self.tables.levels)
-            fits += [self._fit_levels(mix, units, rule) for mix, _ in some]
+            fits += [self._fit_levels(mix, units, rule, rounds) for mix, _ in some]
             best = max(fitted.score for fitted in fits)
             doubt = 2 * max(abs(fitted.score - coarse) for fitted, (_, coarse) in zip(fits, ranked, strict=False))
         return max(fits, key=lambda fitted: fitted.score)
@@ -116,7 +119,7 @@ class Fitting:
             self._combinations[key] = Combinations(self.tables, self.weights, *key)
         return self._combinations[key]
 
-    def _fit_levels(self, mix: Mix, units: np.ndarray, rule: Rule) -> Fitted:
+    def _fit_levels(self, mix: Mix, units: np.ndarray, rule: Rule, rounds: int) -> Fitted:
         """Levels are refined about those that the rule takes, and about the best, below which it must not fall far."""
         about = self.about.loc[units]
 
@@ -125,7 +128,7 @@ class Fitting:
 
         table = self.tables.table(mix, units, self.tables.levels)
         rules = {rule, replace(rule, name="max", shrink=0.0)}
-        for number in range(0 if self.tables.exact else ROUNDS):
+        for number in range(0 if self.tables.exact else rounds):
             found = {index for one in rules for own in choose(table, one).values() for index in own.tolist()}
             around = [table.levels[index] for index in sorted(found)]
             levels = finer(self.tables.cut, self.tables.levels, table.levels, around, number)

@@ -9,6 +9,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 from scipy import ndimage
+from scipy.spatial import cKDTree
 
 from tessera.metrics.counts import count, f_score
 from tessera.metrics.score import mean_of, one_each
@@ -132,7 +133,7 @@ def surface_overlap(
     within = total = 0.0
     for code, border, other in zip(found, borders, borders[::-1], strict=True):
         total += size[code[border]].sum()
-        within += size[code[border & _near(other, spacing, tolerance)]].sum()
+        within += size[code[_near(border, other, spacing, tolerance)]].sum()
     return within, total
 
 
@@ -143,10 +144,19 @@ def hausdorff_distance(mask: np.ndarray, target: np.ndarray, spacing: tuple[floa
     return float(max(_distances(one, spacing)[other].max() for one, other in ((mask, target), (target, mask))))
 
 
-def _near(mask: np.ndarray, spacing: tuple[float, ...], tolerance: float) -> np.ndarray:
-    if tolerance == 0 or not mask.any():
-        return mask
-    return _distances(mask, spacing) <= tolerance
+def _near(border: np.ndarray, other: np.ndarray, spacing: tuple[float, ...], tolerance: float) -> np.ndarray:
+    """What of a border lies within the tolerance of the other one. A tree of its points: they are few, and only those near
+    matter, where distances in the whole item would take most of a search's time."""
+    near = border & other
+    rest, there = np.argwhere(border & ~other), np.argwhere(other)
+    if tolerance == 0 or not len(rest) or not len(there):
+        return near
+    reach = tolerance * (1 + 1e-9)  # what lies exactly as far is told below, from whole numbers
+    _, nearest = cKDTree(there * spacing).query(rest * spacing, distance_upper_bound=reach)
+    rest, there = rest[nearest < len(there)], there[nearest[nearest < len(there)]]
+    within = np.linalg.norm((rest - there) * spacing, axis=1) <= tolerance
+    near[tuple(rest[within].T)] = True
+    return near
 
 
 def _distances(mask: np.ndarray, spacing: tuple[float, ...]) -> np.ndarray:

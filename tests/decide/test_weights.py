@@ -54,7 +54,7 @@ def test_the_best_of_all_combinations_is_found(
     fitting, units = search.fitting, np.arange(8)
     fitted = fitting.fit(Option(("identity",), "probabilities", free.models), units, rule)
     every = [Mix(("identity",), "probabilities", tuple(map(float, one))) for one in fitting.weights]
-    exact = [fitting._fit_levels(mix, units, rule).score for mix in every]
+    exact = [fitting._fit_levels(mix, units, rule, 0).score for mix in every]
     assert fitted.score == pytest.approx(max(exact), abs=1e-12)
     if models > 2:
         assert len(fitting.tables.histograms) == len(every)  # by this test
