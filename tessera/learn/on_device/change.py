@@ -22,10 +22,10 @@ class Change(Protocol):
         """Windows (B, C, H, W) uint8 changed, each by its row of drawn (B, n) float32."""
 
 
-def interval(given: float | list[float]) -> tuple[float, float]:
-    """The range that an argument stands for: a number is ± itself."""
-    low, high = (-given, given) if isinstance(given, int | float) else given
-    return low, high
+def interval(given: float | list[float], low: float | None = None) -> tuple[float, float]:
+    """The range that an argument stands for, written in either order: a number is all from `low` to it, or ± itself."""
+    ends = (-given if low is None else low, given) if isinstance(given, int | float) else given
+    return min(ends), max(ends)
 
 
 def as_pixels(values: torch.Tensor) -> torch.Tensor:

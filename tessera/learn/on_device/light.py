@@ -22,8 +22,8 @@ class RandomBrightnessContrast(Table):
 class RandomGamma(Table):
     """Grey values, as shares of the range, to the power of a drawn per cent."""
 
-    def __init__(self, gamma_limit: list[float] = (80, 120)):
-        self.gamma = interval(gamma_limit)
+    def __init__(self, gamma_limit: float | list[float] = (80, 120)):
+        self.gamma = interval(gamma_limit, 1)
 
     def table(self, random: np.random.Generator) -> np.ndarray:
         """See `Table`."""

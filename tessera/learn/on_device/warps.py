@@ -30,10 +30,12 @@ class Warp:
 class Affine(Warp):
     """Scaled along x and y, each by a factor of its own, then rotated by degrees, about the centre."""
 
-    def __init__(self, scale: list[float] = (1.0, 1.0), rotate: float | list[float] = 0.0, border_mode: int = 0):
+    def __init__(
+        self, scale: float | list[float] = (1.0, 1.0), rotate: float | list[float] = 0.0, border_mode: int = 0
+    ):
         if border_mode != REFLECT_101 or isinstance(scale, dict):
             raise NotOnDeviceError("with other than border_mode: 4 and a range of scale")
-        self.scale, self.rotate = (scale, scale) if isinstance(scale, int | float) else scale, interval(rotate)
+        self.scale, self.rotate = interval(scale, scale), interval(rotate, rotate)
 
     def draw(self, random: np.random.Generator) -> np.ndarray:
         """The inverse matrix (2, 2), flat."""

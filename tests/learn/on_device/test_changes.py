@@ -60,6 +60,8 @@ def changed(entries: list[dict], image: np.ndarray, labels: np.ndarray, seeds: l
         ({"name": "Downscale", "scale_range": [0.5, 0.5], "interpolation_pair": {"downscale": 1, "upscale": 1}}, 1),
         ({"name": "Downscale", "scale_range": [0.7, 0.7], "interpolation_pair": {"downscale": 1, "upscale": 1}}, 2),
         ({"name": "GaussianBlur", "sigma_limit": [1.5, 1.5]}, 1),
+        ({"name": "GaussianBlur", "sigma_limit": [30, 30]}, 1),  # mirrored in from beyond what a window has
+        ({"name": "Affine", "scale": 0.8, "rotate": 30, "border_mode": 4}, 4),
     ],
 )  # fmt: skip
 def test_the_same_draw_makes_the_same_image(entry: dict, most: int) -> None:
@@ -72,6 +74,27 @@ def test_the_same_draw_makes_the_same_image(entry: dict, most: int) -> None:
     windows, moved = changed([entry | {"p": 1}], image, labels, [0])
     assert np.abs(windows[0].astype(int) - peer["image"]).max() <= most
     assert (moved[0] == peer["mask"]).mean() > 0.995
+
+
+@pytest.mark.parametrize(
+    ("name", "argument", "ours", "given"),
+    [
+        ("RandomGamma", "gamma_limit", "gamma", 150), ("RandomGamma", "gamma_limit", "gamma", (150, 50)),
+        ("GaussianBlur", "sigma_limit", "sigma", 1.5), ("GaussianBlur", "sigma_limit", "sigma", (2, 1)),
+        ("Affine", "rotate", "rotate", 30), ("Affine", "rotate", "rotate", (30, -30)),
+        ("Affine", "scale", "scale", 0.8), ("Affine", "scale", "scale", (1.2, 0.8)),
+        ("RandomBrightnessContrast", "brightness_limit", "brightness", 0.3),
+        ("RandomBrightnessContrast", "contrast_limit", "contrast", (0.3, -0.1)),
+    ],
+)  # fmt: skip
+def test_a_number_or_a_falling_range_means_what_it_means_to_albumentations(
+    name: str, argument: str, ours: str, given: float | tuple
+) -> None:
+    border = {"border_mode": 4} if name == "Affine" else {}
+    theirs = getattr(getattr(albumentations, name)(**{argument: given}, **border), argument)
+    (change,) = Changes([{"name": name, argument: given, **border}], slices=1).changes
+    assert list(getattr(change, ours)) == sorted(theirs["x"] if isinstance(theirs, dict) else theirs)
+    change.draw(np.random.default_rng(0))
 
 
 @pytest.mark.parametrize(
