@@ -22,6 +22,7 @@ from tessera.errors import InputError, collected, raise_problems
 from tessera.labels import read_csv
 from tessera.learn.augmentations.build import build_augmentation
 from tessera.learn.networks.build import build_network, parameters_of
+from tessera.learn.networks.trial import tried
 from tessera.params.data import Data
 from tessera.params.load import load_params
 from tessera.params.model import Model
@@ -50,15 +51,15 @@ def main() -> None:
 
 
 def _parameters(model: Model, channels: int, classes: int) -> int:
-    """Those of its network, built where it takes no memory, or on the CPU: with its local weights, or where its encoder
-    cannot be built elsewhere."""
+    """Those of its network, built and tried where it takes no memory, or on the CPU: with its local weights, or where its
+    encoder cannot be built elsewhere."""
     if not model.weights_file:
         try:
             with torch.device("meta"):
-                return parameters_of(build_network(model, channels, classes, pretrained=False))
+                return parameters_of(tried(build_network(model, channels, classes, pretrained=False), model, classes))
         except InputError:
             pass
-    return parameters_of(build_network(model, channels, classes, pretrained=bool(model.weights_file)))
+    return parameters_of(tried(build_network(model, channels, classes, bool(model.weights_file)), model, classes))
 
 
 def _submission(name: str, data: Data, tests: pd.DataFrame) -> list[str]:

@@ -42,14 +42,19 @@ def test_all_that_is_wrong_is_said_at_once_with_its_model(tmp_path: Path) -> Non
     params = copy.deepcopy(SHIPPED)
     params["models"]["unet_2d"] |= {"augment": [{"name": "GaussianBlur", "blur_limits": [3, 5]}], "params_max": 1000}
     params["models"]["unet_25d"]["decoder"] = "Unett"
+    params["models"]["deep_psp"] = params["models"]["unet_2d"] | {
+        "decoder": "PSPNet", "augment": [], "params_max": None, "arguments": {"encoder_depth": 4},
+    }  # fmt: skip
+    params["train"]["models"].append("deep_psp")
     params["models"]["not_declared"] = params["models"]["unet_25d"]
     with pytest.raises(InputError) as error:
         checked(tmp_path, params)
-    title, blur, count, decoder = str(error.value).splitlines()
-    assert "3 problem(s)" in title
+    title, blur, count, decoder, size = str(error.value).splitlines()
+    assert "4 problem(s)" in title
     assert re.search(r"models\.unet_2d: .*GaussianBlur.*blur_limits", blur)
     assert re.search(r"models\.unet_2d: .*parameters, params_max allows 1,000", count)
     assert re.search(r"models\.unet_25d: decoder 'Unett' is not known", decoder)
+    assert re.search(r"models\.deep_psp: .*PSPNet .* a map of 48×48 px of a window of 96×96 px: encoder_depth", size)
 
 
 def test_what_cannot_be_built_without_memory_is_built_with_it(

@@ -21,6 +21,7 @@ from tessera.learn.loop import Setup, train_epoch, validate
 from tessera.learn.losses.build import build_loss
 from tessera.learn.mixing import build_mixing
 from tessera.learn.networks.build import Segmenter, build_network
+from tessera.learn.networks.trial import tried
 from tessera.learn.on_device.choice import build_loader
 from tessera.learn.optimiser import build_optimiser, set_training
 from tessera.learn.placing import place_scored
@@ -168,7 +169,8 @@ class Training:
 
     def _build(self, channels: int) -> Segmenter:
         torch.manual_seed(self.model.seed)
-        return build_network(self.model, channels, self.task.channels, pretrained=True)
+        network = build_network(self.model, channels, self.task.channels, pretrained=True)
+        return tried(network, self.model, self.task.channels)
 
     def seed(self, epoch: int) -> int:
         """Of random numbers of the rank's own: its windows are others."""

@@ -8,6 +8,7 @@ import torch
 from tessera.data.pixels import PixelStore
 from tessera.errors import InputError
 from tessera.learn.networks.build import DECODERS, Segmenter, build_network
+from tessera.learn.networks.trial import tried
 from tessera.params.encoders import least_batch
 from tessera.params.model import Model
 from tessera.params.predict import Predict
@@ -153,6 +154,32 @@ def test_what_cannot_be_built_is_named_with_a_way_out(model: Build, changes: dic
         build_network(model(**{"arguments": {}} | changes), 3, 1, pretrained=False)
     for part in said:
         assert part in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"decoder": "FPN", "arguments": {"encoder_depth": 4}}, "FPN × .* makes a map of 128×128 px of a window of 64×64"),
+        ({"decoder": "Segformer", "arguments": {"upsampling": 2}}, "a map of 32×32 px of .* encoder_depth and upsampling"),
+        ({"encoder": SWIN, "arguments": {"strict_img_size": True}}, "cannot take windows of 64×64 px; take another size"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("device", ["meta", "cpu"])
+def test_what_is_built_but_answers_no_window_is_refused(model: Build, device: str, changes: dict, said: str) -> None:
+    section = model(**{"size": 64, "arguments": {}} | changes)
+    with torch.device(device):
+        network = build_network(section, 1, 1, pretrained=False)
+    with pytest.raises(InputError, match=said):
+        tried(network, section, 1)
+
+
+def test_a_network_that_was_tried_is_as_it_was_built(model: Build) -> None:
+    section = model(auxiliary={"empty": 0.1})
+    network = build_network(section, 1, 2, pretrained=False)
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    assert tried(network, section, 2).training
+    for name, tensor in network.state_dict().items():
+        assert torch.equal(tensor, before[name])
 
 
 def test_a_network_above_the_budget_is_refused(model: Build) -> None:
