@@ -13,6 +13,10 @@ from tessera.params.mix import Mix
 from tessera.params.section import Name, Section, Seed, Share, later, unique
 
 Depth = Annotated[int, Field(ge=0)]  # the number of a slice
+DECIDED = {  # arguments of the smp class → the key that decides them
+    "encoder_name": "encoder", "encoder_weights": "weights", "in_channels": "data.channels and slices",
+    "classes": "data.classes", "aux_params": "auxiliary", "activation": "data.task",
+}  # fmt: skip
 
 
 def _weights(value: object) -> object:
@@ -81,6 +85,8 @@ class Model(Section):
             raise ValueError(f"size must be a multiple of {multiple}, got {self.size}; next is {nearest}")
         if self.slices % 2 == 0:
             raise ValueError(f"slices must be odd, so that the middle one is predicted; got {self.slices}")
+        if decided := [name for name in self.arguments if name in DECIDED]:
+            raise ValueError(f"arguments.{decided[0]} is what {DECIDED[decided[0]]} decides; leave it out")
         if self.planes[:1] != ["xy"]:
             raise ValueError(f"planes must begin with xy, in which training is scored; got {self.planes}")
         if self.one_size and self.network_arguments["img_size"] != self.size:
