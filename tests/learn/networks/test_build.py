@@ -1,3 +1,4 @@
+import copy
 from collections.abc import Callable
 from contextlib import nullcontext
 
@@ -161,7 +162,8 @@ def test_what_cannot_be_built_is_named_with_a_way_out(model: Build, changes: dic
     [
         ({"decoder": "FPN", "arguments": {"encoder_depth": 4}}, "FPN × .* makes a map of 128×128 px of a window of 64×64"),
         ({"decoder": "Segformer", "arguments": {"upsampling": 2}}, "a map of 32×32 px of .* encoder_depth and upsampling"),
-        ({"encoder": SWIN, "arguments": {"strict_img_size": True}}, "cannot take windows of 64×64 px; take another size"),
+        ({"encoder": SWIN, "arguments": {"strict_img_size": True}}, r"cannot take 2 window\(s\) of 64×64 px .* another size"),
+        ({"size": 32, "batch": 2, "accumulate": 2}, r"1 window\(s\) of 32×32 px at once: raise size, or batch / accumulate"),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("device", ["meta", "cpu"])
@@ -173,11 +175,12 @@ def test_what_is_built_but_answers_no_window_is_refused(model: Build, device: st
         tried(network, section, 1)
 
 
-def test_a_network_that_was_tried_is_as_it_was_built(model: Build) -> None:
-    section = model(auxiliary={"empty": 0.1})
+def test_a_network_that_was_tried_is_as_it_was_built_and_so_are_random_numbers(model: Build) -> None:
+    section = model(decoder="FpnAsppUnet", arguments={}, auxiliary={"empty": 0.1})
     network = build_network(section, 1, 2, pretrained=False)
-    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-    assert tried(network, section, 2).training
+    before, random = copy.deepcopy(network.state_dict()), torch.get_rng_state()
+    assert tried(network, section, 2) is network
+    assert torch.equal(torch.get_rng_state(), random)
     for name, tensor in network.state_dict().items():
         assert torch.equal(tensor, before[name])
 
