@@ -49,6 +49,12 @@ class Tversky(Region):
     alpha: float = later(0.3, ge=0)  # of a false positive
     beta: float = later(0.7, ge=0)  # of a false negative; higher finds more
 
+    @model_validator(mode="after")
+    def _errors_cost(self) -> "Tversky":
+        if self.alpha == self.beta == 0:
+            raise ValueError("alpha and beta are both 0, so that no error costs anything; raise one of them")
+        return self
+
 
 class FBeta(Region):
     beta: float = Field(gt=0)  # below 1 false positives cost more; see score.beta
