@@ -156,6 +156,7 @@ WRONG = [
         {"models.unet_2d.decoder": "PAN", "models.unet_2d.size": 128, "predict.window": 160},
         ["predict.window = 160", "PAN", "multiples of 128 px"],
     ),
+    ({"models.unet_2d.decoder": "UPerNet", "models.unet_2d.patches": 1}, ["models.unet_2d", "patches 1 are fewer", "give 2 or more"]),
     ({"models.unet_2d.decoder": "UPerNet", "models.unet_2d.batch": 1}, ["models.unet_2d", "batch / accumulate must be at least 2"]),
     ({"data.train_masks": "m/{image_id}.png"}, ["data", "exactly one of train_masks, train_rle and train_polygons"]),
     ({"data.train_rle": DELETE}, ["data", "exactly one of train_masks, train_rle and train_polygons"]),

@@ -118,6 +118,11 @@ class Model(Section):
                 f"map of one px over the images; it is {self.batch // self.accumulate}; decoders Unet, FPN and Segformer "
                 "take single images"
             )
+        if self.patches and self.patches < self.least_batch:
+            raise ValueError(
+                f"patches {self.patches} are fewer windows than decoder {self.decoder} trains on at once: give "
+                f"{self.least_batch} or more, or take decoder Unet, FPN or Segformer"
+            )
         if self.mix != Mix() and self.batch == 1:
             raise ValueError("mix makes windows of two of a batch, batch must be above 1")
         return self

@@ -135,7 +135,7 @@ def test_fewer_patches_than_a_batch_keep_the_images_that_a_network_needs_at_once
     assert run.pieces == 2
     assert run.history[0]["images"] == 5
     with pytest.raises(InputError, match="an epoch has 1 window.*UPerNet trains on 2 at once: raise patches"):
-        fit(store, model(patches=1, **few), tmp_path / "one.pt")
+        Training(model(**few), Binary(["a"]), "none", Machine(CPU)).batches(pd.DataFrame({"z": [0]}))
 
 
 def test_compiling_changes_no_name_of_a_weight(
