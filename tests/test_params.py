@@ -208,6 +208,7 @@ WRONG = [
     ({"models.unet_2d.arguments": {"classes": 2}}, ["models.unet_2d", "arguments.classes is what data.classes decides"]),
     ({"models.unet_2d.arguments.encoder_weights": "imagenet"}, ["arguments.encoder_weights is what weights decides"]),
     ({"models.unet_2d.arguments.activation": "sigmoid"}, ["arguments.activation is what data.task decides", "leave it out"]),
+    ({"models.unet_2d.zoom": 0.005}, ["models.unet_2d", "zoom 0.005 leaves nothing to read of size 96: give 0.01 or more"]),
     ({"models.unet_2d.slices": 4}, ["models.unet_2d", "slices must be odd", "4"]),
     ({"models.unet_2d.loss.bce": 0}, ["models.unet_2d.loss.bce.weight = 0", "greater than 0"]),
     ({"models.unet_2d.loss": {}}, ["models.unet_2d.loss", "names no term; there are bce, focal, dice"]),

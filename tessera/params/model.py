@@ -83,6 +83,10 @@ class Model(Section):
         if self.size % (multiple := multiple_of(self.decoder)):
             nearest = -(-self.size // multiple) * multiple
             raise ValueError(f"size must be a multiple of {multiple}, got {self.size}; next is {nearest}")
+        if round(self.size * self.zoom) < 1:
+            raise ValueError(
+                f"zoom {self.zoom} leaves nothing to read of size {self.size}: give {1 / self.size:.2g} or more"
+            )
         if self.slices % 2 == 0:
             raise ValueError(f"slices must be odd, so that the middle one is predicted; got {self.slices}")
         if decided := [name for name in self.arguments if name in DECIDED]:
