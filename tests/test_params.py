@@ -214,6 +214,7 @@ WRONG = [
     ({"models.unet_2d.loss": {}}, ["models.unet_2d.loss", "names no term; there are bce, focal, dice"]),
     ({"models.unet_2d.loss": {"lovas": 1}}, ["models.unet_2d.loss.lovas", "did you mean 'lovasz'", "tversky"]),
     ({"models.unet_2d.loss.dice": {"per_imag": True}}, ["loss.dice.per_imag", "did you mean 'per_image'", "weight"]),
+    ({"models.unet_2d.loss": {"bce": {"label_smoothing": 1}}}, ["loss.bce.label_smoothing", "less than 1"]),
     ({"models.unet_2d.loss": {"tversky": {"alpha": 0, "beta": 0}}}, ["loss.tversky: alpha and beta are both 0", "raise one"]),
     ({"models.unet_2d.loss": {"fbeta": 1}}, ["models.unet_2d.loss.fbeta.beta is missing"]),
     ({"models.unet_2d.loss": {"focal": {"gamma": 0.5}}}, ["models.unet_2d.loss.focal.gamma = 0.5", "1"]),

@@ -7,6 +7,7 @@ from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, mod
 from tessera.params.section import Section, Share, later
 
 Weight = Annotated[float, Field(gt=0)]
+Smoothing = Annotated[float, Field(ge=0, lt=1)]  # at 1 all targets are 0.5
 
 
 class Term(Section):
@@ -32,13 +33,13 @@ class Term(Section):
 
 class Bce(Term):
     positive_weight: float = later(1.0, gt=0)  # of a positive pixel; a negative one counts 1
-    label_smoothing: Share = later(0.0)  # 0.1 trains towards 0.05 and 0.95
+    label_smoothing: Smoothing = later(0.0)  # 0.1 trains towards 0.05 and 0.95
 
 
 class Focal(Term):
     gamma: float = later(2.0, ge=1)  # 1 and more: below, the gradient is infinite where the network is sure
     alpha: Share | None = later(None)  # weight of a positive pixel; a negative one counts 1 − alpha; null: both 1
-    label_smoothing: Share = later(0.0)
+    label_smoothing: Smoothing = later(0.0)
 
 
 class Region(Term):
