@@ -1,8 +1,9 @@
 """Statistics of units at many levels of a cut, read once from the evidence and kept."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import cache
+from hashlib import sha256
 from typing import NamedTuple
 
 import numpy as np
@@ -112,16 +113,20 @@ class Tables:
         ]
         return sum(array.nbytes for array in kept)
 
-    def _at_levels(self, mix: Mix, rows: list[int], truth: Callable, levels: list) -> Iterable[np.ndarray]:
+    def _at_levels(self, mix: Mix, rows: list[int], truth: Callable, levels: list) -> Iterator[np.ndarray]:
         """Statistics (C, K) of a unit at each level."""
         if self.counted:
-            return self.score.statistics(sum(self._counts(mix, row, truth, levels) for row in rows))
+            yield from self.score.statistics(sum(self._counts(mix, row, truth, levels) for row in rows))
+            return
         cut, spacing = CUTS[self.cut], self.evidence.spacing(rows[0])
         blended, of_rows = [self._blended(mix, row) for row in rows], [truth(row) for row in rows]
-        return (
-            measure_unit(self.score, [cut(one, [level] * len(one)) for one in blended], of_rows, spacing)
-            for level in levels
-        )
+        measured: dict[bytes, np.ndarray] = {}  # by its masks: many levels cut alike, triplets above all
+        for level in levels:
+            masks = [cut(one, [level] * len(one)) for one in blended]
+            key = sha256(b"".join(np.packbits(mask).tobytes() for mask in masks)).digest()
+            if key not in measured:
+                measured[key] = measure_unit(self.score, masks, of_rows, spacing)
+            yield measured[key]
 
     def _counts(self, mix: Mix, row: int, truth: Callable, levels: list) -> np.ndarray:
         """Counts (L, C, 3) of a row."""

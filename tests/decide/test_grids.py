@@ -2,12 +2,13 @@ import numpy as np
 import pytest
 from searching import PLAIN, searching
 
+from tessera.decide import tables
 from tessera.decide.bootstrap import left_out_error
 from tessera.decide.cuts.hysteresis import hysteresis_counts
 from tessera.decide.fitting import Fitted, Option
 from tessera.decide.grids import COARSE, DENSE, ROUNDS, finer
 from tessera.decide.levels import Rule
-from tessera.decide.tables import Tables
+from tessera.decide.tables import Mix, Tables
 from tessera.metrics.counts import FScore
 from tessera.metrics.surface import SurfaceDice
 
@@ -58,6 +59,16 @@ def test_pixels_are_read_once_for_all_levels(memory_evidence: type, monkeypatch:
     labels = np.random.default_rng(0).integers(0, 2, (3, 20, 16)).astype(np.uint8)
     assert _fit(memory_evidence, 80 + 40 * labels, labels, POOLED, cut).score == 1
     assert sorted(read) == [0, 1, 2]
+
+
+def test_masks_that_are_alike_are_measured_once(memory_evidence: type, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 112 triplets, each is empty or what is at least so probable as one of seven bottoms."""
+    measured, measure_unit = [], tables.measure_unit
+    monkeypatch.setattr(tables, "measure_unit", lambda *given: measured.append(1) or measure_unit(*given))
+    labels = np.random.default_rng(0).integers(0, 2, (3, 40, 50)).astype(np.uint8)
+    search, _ = searching(memory_evidence({"a": 255 - 200 * labels[:, None]}, labels), SURFACE, 1.0, "triplet")
+    search.tables.read([Mix(("identity",), "probabilities", (1.0,))], COARSE["triplet"])
+    assert len(measured) == 3 * 3  # values are 55 and 255
 
 
 @pytest.mark.parametrize("seed", range(3))
