@@ -44,8 +44,8 @@ def command(main: Callable[..., None]) -> None:
         if error.errno not in FULL:
             raise
         sys.exit(
-            f"\nerror: the disk is full, or what you may use of it ({str(error).splitlines()[0]}): make room and run the same command again; it "
-            "goes on from what it has saved"
+            f"\nerror: the disk is full, or what you may use of it ({str(error).splitlines()[0]}): make room and run the same "
+            "command again; it goes on from what it has saved"
         )
     except KeyboardInterrupt:
         sys.exit("\ninterrupted")

@@ -45,7 +45,9 @@ class Fitting:
         self._crossfitted: dict[tuple, np.ndarray] = {}
 
     def fit(self, option: Option, units: np.ndarray, rule: Rule, rounds: int = ROUNDS) -> Fitted:
-        """The weights and levels that score best on units (numbers); of equals the first. rounds: of finer levels."""
+        """The weights and levels that score best on units (numbers); of equals the first. rounds: of finer levels, where they
+        are not exact."""
+        rounds = 0 if self.tables.exact else rounds  # then a fit serves whoever asks for it
         key = option, units.tobytes(), rule, rounds
         if key not in self._fitted:
             self._fitted[key] = self._fit(option, units, rule, rounds)
@@ -128,7 +130,7 @@ class Fitting:
 
         table = self.tables.table(mix, units, self.tables.levels)
         rules = {rule, replace(rule, name="max", shrink=0.0)}
-        for number in range(0 if self.tables.exact else rounds):
+        for number in range(rounds):
             found = {index for one in rules for own in choose(table, one).values() for index in own.tolist()}
             around = [table.levels[index] for index in sorted(found)]
             levels = finer(self.tables.cut, self.tables.levels, table.levels, around, number)

@@ -1,16 +1,13 @@
 """The levels of each cut that a search looks at: a grid, then `finer` ones nearer and nearer to those that are chosen.
 
-Where a row's counts at many levels come at once, the grid is the one of `DENSE`; where each level is a mask to
-be measured, that of `COARSE`. Values lie closest at both ends, where confident networks and rare classes put theirs.
+Where a row's counts at many levels come at once, the grid is the one of `DENSE`; where each level is a mask to be measured,
+that of `COARSE`. Values lie closest at both ends, where confident networks and rare classes put theirs.
 """
 
 import itertools
 import math
 
 import numpy as np
-
-from tessera.decide.cuts.quantile import quantile_counts
-from tessera.decide.cuts.triplet import triplet_counts
 
 ROUNDS = 4  # of finer levels
 _ENDS = {"value": (1, 255), "area": (1, 2**16), "share": (1e-6, 1.0)}  # of what can be reached
@@ -90,7 +87,3 @@ def _moved(kind: str, lines: list, number: float, by: float) -> int | float:
     if kind == "share":
         return float(f"{moved:.4g}")
     return (math.ceil if by > 0 else math.floor)(round(moved, 6))  # what is inexact must not count as more
-
-
-# cut → function(histograms of a row, levels) → counts (L, C, 3): pixels are read once for all levels
-FROM_HISTOGRAMS = {"quantile": quantile_counts, "triplet": triplet_counts}

@@ -10,11 +10,11 @@ import numpy as np
 from tqdm import tqdm
 
 from tessera.decide.blending import BLENDS, blend
-from tessera.decide.cuts.build import CUTS
+from tessera.decide.cuts.build import CUTS, FROM_HISTOGRAMS
 from tessera.decide.cuts.hysteresis import hysteresis_counts
 from tessera.decide.decision import EVERYWHERE, Decision
 from tessera.decide.evidence import Evidence
-from tessera.decide.grids import COARSE, DENSE, FROM_HISTOGRAMS
+from tessera.decide.grids import COARSE, DENSE
 from tessera.decide.histograms import counts_by_threshold, histogram, histogram_of_states
 from tessera.decide.levels import Table
 from tessera.decide.step_counts import counted, step_counts
@@ -47,7 +47,7 @@ class Tables:
         self.counted = score.from_counts and cut in DENSE
         self.histograms: dict[Mix, np.ndarray] = {}  # (units, C, 2, 256) uint32
         self._levels: dict[Mix, dict[str, np.ndarray]] = {}  # level → (units, C, K)
-        self._histograms: dict[tuple[Mix, int], np.ndarray] = {}  # of a row: (C, 3, 256) uint32
+        self._of_rows: dict[tuple[Mix, int], np.ndarray] = {}  # of a row: (C, 3, 256) uint32
         self._masks: dict[tuple, np.ndarray] = {}  # (C, K)
 
     @property
@@ -107,7 +107,7 @@ class Tables:
         """Bytes of what is kept."""
         kept = [
             *self.histograms.values(),
-            *self._histograms.values(),
+            *self._of_rows.values(),
             *self._masks.values(),
             *(a for one in self._levels.values() for a in one.values()),
         ]
@@ -132,10 +132,10 @@ class Tables:
         """Counts (L, C, 3) of a row."""
         if self.cut not in FROM_HISTOGRAMS:
             return hysteresis_counts(self._blended(mix, row), *truth(row), levels)
-        if (mix, row) not in self._histograms:
+        if (mix, row) not in self._of_rows:
             found = histogram_of_states(self._blended(mix, row), *truth(row))
-            self._histograms[mix, row] = found.astype(np.uint32)
-        return FROM_HISTOGRAMS[self.cut](self._histograms[mix, row], levels)
+            self._of_rows[mix, row] = found.astype(np.uint32)
+        return FROM_HISTOGRAMS[self.cut](self._of_rows[mix, row], levels)
 
     def decision(self, mix: Mix, levels: dict[str, list], by: str, steps: dict[str, object]) -> Decision:
         """The decision that these make."""

@@ -148,9 +148,9 @@ def _near(border: np.ndarray, other: np.ndarray, spacing: tuple[float, ...], tol
     """What of a border lies within the tolerance of the other one. A tree of its points: they are few, and only those near
     matter, where distances in the whole item would take most of a search's time."""
     near = border & other
-    rest, there = np.argwhere(border & ~other), np.argwhere(other)
-    if tolerance == 0 or not len(rest) or not len(there):
+    if tolerance == 0 or not other.any():
         return near
+    rest, there = np.argwhere(border & ~other), np.argwhere(other)
     reach = tolerance * (1 + 1e-9)  # what lies exactly as far is told below, from whole numbers
     _, nearest = cKDTree(there * spacing).query(rest * spacing, distance_upper_bound=reach)
     rest, there = rest[nearest < len(there)], there[nearest[nearest < len(there)]]

@@ -61,6 +61,25 @@ def test_pixels_are_read_once_for_all_levels(memory_evidence: type, monkeypatch:
     assert sorted(read) == [0, 1, 2]
 
 
+@pytest.mark.parametrize("cut", list(DENSE))
+def test_options_are_told_apart_by_the_grid_alone(memory_evidence: type, cut: str) -> None:
+    labels = np.random.default_rng(0).integers(0, 2, (4, 20, 16)).astype(np.uint8)
+    search, _ = searching(memory_evidence({"a": 81 + 40 * labels[:, None]}, labels), POOLED, 1.0, cut)
+    option, units = Option(("identity",), "probabilities", ("a",)), np.arange(4)
+    search.fitting.crossfit(option, units, PLAIN)
+    (read,) = search.tables._levels.values()
+    assert set(read) == set(map(str, DENSE[cut]))
+    search.fitting.fit(option, units, PLAIN)
+    assert len(read) > len(DENSE[cut])
+
+
+def test_an_exact_fit_serves_whoever_asks_for_it(memory_evidence: type) -> None:
+    labels = np.random.default_rng(0).integers(0, 2, (4, 20, 16)).astype(np.uint8)
+    search, _ = searching(memory_evidence({"a": 81 + 40 * labels[:, None]}, labels), POOLED, 1.0, "threshold")
+    option, units = Option(("identity",), "probabilities", ("a",)), np.arange(4)
+    assert search.fitting.fit(option, units, PLAIN, rounds=0) is search.fitting.fit(option, units, PLAIN)
+
+
 def test_masks_that_are_alike_are_measured_once(memory_evidence: type, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of 112 triplets, each is empty or what is at least so probable as one of seven bottoms."""
     measured, measure_unit = [], tables.measure_unit
