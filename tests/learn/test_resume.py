@@ -6,7 +6,7 @@ import resource
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import wait
 from itertools import pairwise
 from pathlib import Path
@@ -257,6 +257,15 @@ def test_however_training_ends_what_is_being_written_is_written(tmp_path: Path) 
     assert [one.name for one in tmp_path.iterdir()] == ["state.pt"]
 
 
+@pytest.fixture
+def in_front() -> Iterator[None]:
+    """SIGINT as it is in front of a terminal: what a shell starts behind it ignores that."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("in_front")
 def test_a_second_signal_is_not_waited_for(tmp_path: Path) -> None:
     keeper = Keeper(tmp_path / "state.pt", 60, lambda: STATE)
     before = signal.getsignal(signal.SIGINT)
