@@ -228,6 +228,7 @@ WRONG = [
     ({"models.unet_2d.augment": [{"name": "OneOf", "transforms": ["dark"]}]}, ["unet_2d.augment", "'dark' is no list"]),
     ({"models.unet_2d.augment": [{"name": "OneOf", "transforms": "light"}]}, ["transforms is a list of entries"]),
     ({"models.unet_2d.augment": [{"name": "OneOf", "transforms": []}]}, ["OneOf: transforms is a list of entries, one at least; got []"]),
+    ({"models.unet_2d.augment": [{"name": "OneOf", "transforms": [{"name": "Blur", "p": 0}]}]}, ["OneOf: none of its transforms ever happens"]),
     ({"models.unet_2d.augment": 3}, ["models.unet_2d.augment = 3: must be keys with values, as in {flip: …}"]),
     ({"models.unet_2d.augment": ["light", "stain"]}, ["models.unet_2d.augment: stain need data.channels rgb, which is grey"]),
     ({"models.unet_2d.augment": [{"name": "OneOf", "transforms": [{"name": "ToSepia"}]}]}, ["augment: ToSepia need", "rgb"]),

@@ -59,6 +59,8 @@ def _check(entry: object) -> None:
         raise ValueError(f"{entry['name']}: transforms is a list of entries, one at least; got {inner!r}")
     for one in inner:
         _check(one)
+    if inner and all(isinstance(one, dict) and one.get("p", 1) == 0 for one in inner):
+        raise ValueError(f"{entry['name']}: none of its transforms ever happens, each has p 0; raise one of them")
 
 
 Augmenting = Annotated[

@@ -63,7 +63,7 @@ def build_transform(entry: dict[str, object], window: Window) -> Transform:
     try:
         transform = kind(**arguments)
     except Exception as error:  # the library's own checks raise what they like
-        raise InputError(f"augment: {name} does not take {entry}: {_said(error)}") from None
+        raise InputError(f"augment: {name} does not take {entry}: {_said(error.__cause__ or error)}") from None
     mirrors.refuse_hidden(transform)
     if isinstance(transform, OfSlices):
         transform.slices = window.slices
@@ -107,7 +107,7 @@ def _arguments(kind: type) -> dict[str, inspect.Parameter]:
 def _said(error: Exception) -> str:
     if not isinstance(error, ValidationError):
         return str(error)
-    return "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
+    return "; ".join(": ".join(filter(None, [".".join(map(str, one["loc"])), one["msg"]])) for one in error.errors())
 
 
 def _near(name: str, known: object) -> str:

@@ -16,8 +16,9 @@ SMALL = 64  # px
 
 
 def try_out(entries: list[dict[str, object]], window: Window) -> None:
-    """Raises InputError for a transform that cannot take the window, changes its size or type, gives labels that were
-    not there, or draws random numbers of its own: each for itself, and those within others as they are written."""
+    """Raises InputError for a transform that cannot take the window, changes its size or type, blanks all images, gives
+    labels that were not there, or draws random numbers of its own: each for itself, and those within others as they are
+    written."""
     whole, small = _drawn(window.size, window), _drawn(min(window.size, SMALL), window)
     for entry in [*leaves(entries), *(one for one in entries if "transforms" in one)]:
         augmentation = Augmentation([build_transform(entry | {"p": 1}, window)])
@@ -56,14 +57,18 @@ def leaves(entries: list) -> Iterator[dict[str, object]]:
 
 def _try(augmentation: Augmentation, image: np.ndarray, labels: np.ndarray, seeds: range) -> None:
     """Raises ValueError saying what is wrong; and whatever the library raises."""
+    blank = True
     for seed in seeds:
         given = image, labels if seed % 2 else np.where(labels == 1, 0, labels).astype(np.uint8)  # without any object
         found = augmentation(*given, seed)
         for name, one, before in zip(("image", "labels"), found, given, strict=True):
             if (one.shape, one.dtype) != (before.shape, before.dtype):
                 raise ValueError(f"it makes {name} {before.shape} {before.dtype} into {one.shape} {one.dtype}")
+        blank = blank and np.ptp(found[0]) == 0
         if strange := set(np.unique(found[1])) - set(np.unique(given[1])) - {0, IGNORE}:
             raise ValueError(f"it gives labels the value(s) {sorted(map(int, strange))}, which were not there")
         again = augmentation(*given, seed) if seed in SEEDS else found
         if any(not np.array_equal(one, other) for one, other in zip(found, again, strict=True)):
             raise ValueError("it draws random numbers that no seed decides")
+    if blank:
+        raise ValueError("it leaves nothing of an image but one grey value")

@@ -72,6 +72,8 @@ REFUSED = [
     ({"name": "Normalize", "mean": [0] * 5, "std": [1] * 5}, ["Normalize cannot change", "float32"]),
     ({"name": "RandomCrop", "height": 64, "width": 64}, ["RandomCrop cannot change windows of 32×32 px"]),
     ({"name": "HueSaturationValue"}, ["HueSaturationValue cannot change", "5 channel(s)", "models.<name>.augment"]),
+    ({"name": "LongestMaxSize"}, ["LongestMaxSize does not take {'name': 'LongestMaxSize'}: Value error, Either max_size or max_size_hw must"]),
+    ({"name": "GaussianBlur", "sigma_limit": [0, 0]}, ["GaussianBlur cannot change", "leaves nothing of an image"]),
     ({"name": "CLAHE"}, ["CLAHE cannot change", "5 channel(s)"]),
     ({"name": "OneOf", "transforms": [{"name": "Blur"}, {"name": "ToGray"}]}, ["ToGray cannot change", "5 channel(s)"]),
     ({"name": "OneOf", "transforms": [{"name": "Blur", "size": 3}]}, ["Blur has no argument 'size'"]),
