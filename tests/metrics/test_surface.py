@@ -11,6 +11,7 @@ from scipy import ndimage
 from scipy.spatial.distance import directed_hausdorff
 from surface_distance import lookup_tables
 
+from tessera.metrics import surface
 from tessera.metrics.score import Score, score_of
 from tessera.metrics.surface import Hausdorff, SurfaceDice, UWMadison, hausdorff_distance, surface_overlap
 from tessera.metrics.surface_elements import sizes
@@ -124,7 +125,11 @@ def test_the_faces_say_their_names() -> None:
 
 @pytest.mark.parametrize("shape", [(19, 23), (7, 12, 10)])
 @pytest.mark.parametrize("seed", range(3))
-def test_hausdorff_equals_scipy_on_the_pixels(shape: tuple[int, ...], seed: int) -> None:
+@pytest.mark.parametrize("sparse", [0, 1], ids=["by distances everywhere", "by a tree of points"])
+def test_hausdorff_equals_scipy_on_the_pixels(
+    shape: tuple[int, ...], seed: int, sparse: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(surface, "SPARSE", sparse)
     spacing = (2.0, 1.0, 0.7)[-len(shape) :]
     mask, target = _blobs(seed, shape), _blobs(seed + 50, shape, 0.1)
     points = [np.argwhere(one) * spacing for one in (mask, target)]
