@@ -53,6 +53,7 @@ class Filled(NamedTuple):
     patches: list[pd.DataFrame]  # a labelled slice
     truth: list[tuple[int, int, bytes]]  # slice, first row and zlib bytes of each chunk, where the scale is not 1
     bytes_a_value: int  # of the source's type
+    written: list[int]  # a plane of pixels, labels and valid area: the CRC-32 of its bytes
     overlap: np.ndarray  # (2,) of truth and enlarged working labels: twice the common pixels, and the sum of both
 
 
@@ -60,15 +61,15 @@ def fill_image(shared: Shared, job: Job) -> Filled:
     """Reads, scales and writes an image or volume."""
     row, size, working = job.row, (job.row.height, job.row.width), job.pixels.shape[1:3]
     with open(shared.path, "r+b") as file, Slices(row, shared.data, shared.threads) as slices, shared.labels:
-        filled = Filled([], [], [], slices.dtype.itemsize, np.zeros(2, np.int64))
+        filled = Filled([], [], [], slices.dtype.itemsize, [], np.zeros(2, np.int64))
         filled.scalings.extend(_scalings(slices, row.depth, shared))
         for z, scaling in enumerate(filled.scalings):
             bands = _scaled(slices.bands(z), scaling, shared.report)
-            Plane(file, job.pixels, z).write(resample_pixels(bands, size, working))
+            filled.written.append(Plane(file, job.pixels, z).write(resample_pixels(bands, size, working)))
         for z in range(job.labels.shape[0] if job.labels else 0):  # once all slices are there to tell background
             _fill_labels(shared, job, file, z, filled)
         for z in range(job.valid.shape[0] if job.valid else 0):
-            _fill_valid(shared, job, file, z)
+            filled.written.append(_fill_valid(shared, job, file, z))
     return filled
 
 
@@ -111,7 +112,7 @@ def _fill_labels(shared: Shared, job: Job, file: BinaryIO, z: int, filled: Fille
 
     asked, working = LabelSlice(row.image_id, label_slices(row), z, size), plane.shape[:2]
     bands = shared.labels.bands(asked, TRUTH_ROWS)
-    plane.write(resample_labels(bands if working == size else kept(bands), size, working))
+    filled.written.append(plane.write(resample_labels(bands if working == size else kept(bands), size, working)))
     patches = index_slice(plane, shared.tile.size, shared.tile.stride, shared.data.classes)
     if shared.tile.min_std or shared.tile.min_saturated:
         shown = Plane(file, job.pixels, Depth(row.depth, len(label_slices(row))).slice_of(z))
@@ -125,12 +126,12 @@ def _fill_labels(shared: Shared, job: Job, file: BinaryIO, z: int, filled: Fille
     filled.truth.extend(truth)
 
 
-def _fill_valid(shared: Shared, job: Job, file: BinaryIO, z: int) -> None:
-    """Writes the valid area of a label slice: each working pixel that covers some of it."""
+def _fill_valid(shared: Shared, job: Job, file: BinaryIO, z: int) -> int:
+    """Writes the valid area of a label slice: each working pixel that covers some of it. Returns its CRC-32."""
     row, size, plane = job.row, (job.row.height, job.row.width), Plane(file, job.valid, z)
     planes = shared.labels.valid.bands(LabelSlice(row.image_id, label_slices(row), z, size), TRUTH_ROWS)
     bands = ((number * TRUTH_ROWS, (valid > 0)[..., None] * np.uint8(255)) for number, (valid,) in enumerate(planes))
-    plane.write((y, (rows > 0)[..., 0].view(np.uint8)) for y, rows in resample_pixels(bands, size, plane.shape))
+    return plane.write((y, (rows > 0)[..., 0].view(np.uint8)) for y, rows in resample_pixels(bands, size, plane.shape))
 
 
 def _whole_chunk(rows: np.ndarray, size: Size) -> np.ndarray:

@@ -76,7 +76,7 @@ class PixelStore:
 
     @property
     def digest(self) -> str:
-        """What the pixels were made from: manifest and tile params."""
+        """Of all pixels and labels, and of what they were made from."""
         return self.file.attrs["digest"]
 
     @property

@@ -1,6 +1,7 @@
 """A dataset's place inside tiles.h5, which a process fills without HDF5: several may fill theirs at once."""
 
 import math
+import zlib
 from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple
 
@@ -37,11 +38,15 @@ class Plane(NamedTuple):
         self.file.readinto(pixels)
         return pixels
 
-    def write(self, bands: Iterator[tuple[int, np.ndarray]]) -> None:
-        """Writes bands of rows where they belong."""
+    def write(self, bands: Iterator[tuple[int, np.ndarray]]) -> int:
+        """Writes bands of rows where they belong. Returns the CRC-32 of what it wrote."""
+        crc = 0
         for y, rows in bands:
             self.file.seek(self._offset(y))
-            self.file.write(np.ascontiguousarray(rows))
+            rows = np.ascontiguousarray(rows)
+            self.file.write(rows)
+            crc = zlib.crc32(rows, crc)
+        return crc
 
     def _offset(self, row: int) -> int:
         return self.place.offset + (self.z * self.shape[0] + row) * math.prod(self.shape[1:])

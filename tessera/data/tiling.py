@@ -55,7 +55,7 @@ def write_tiles(manifest: pd.DataFrame, data: "Data", tile: "Tile", path: Path, 
         shared = shared._replace(scaling=_measure_all(jobs, shared, processes))
     with Slices(jobs[0].row, data, 1) as first:
         expected = first.dtype.itemsize  # bytes a value, until an image says that it has others
-    patches, ceilings, done = [pd.DataFrame(columns=COLUMNS)], {}, 0
+    patches, ceilings, written, done = [pd.DataFrame(columns=COLUMNS)], {}, [], 0
     with (
         h5py.File(path, "r+") as file,
         tqdm(desc="tile", total=sum(values) * expected, unit="B", unit_scale=True, disable=None) as bar,
@@ -67,11 +67,13 @@ def write_tiles(manifest: pd.DataFrame, data: "Data", tile: "Tile", path: Path, 
             bar.total += values[number] * (filled.bytes_a_value - expected)
             _describe(file[job.row.image_id], job, filled, scale_of(job.row, data, tile))
             patches += filled.patches
+            written.append(filled.written)
             if filled.truth:
                 common, both = filled.overlap
                 ceilings[job.row.image_id] = common / both if both else 1.0
             bar.set_postfix_str(f"{(number + 1) / max(bar.format_dict['elapsed'], 1e-3):.2f} images/s", refresh=False)
             bar.update(done - bar.n)
+        file.attrs["digest"] = _digest(manifest, data, tile, written)
     return Tiled(drop_empty(_concat(patches), tile.keep_empty, seed=0), pd.Series(ceilings, dtype=float))
 
 
@@ -84,7 +86,6 @@ def _lay_out(manifest: pd.DataFrame, data: "Data", tile: "Tile", path: Path, lab
     """Makes the file with a place for every image."""
     jobs = []
     with h5py.File(path, "w") as file:
-        file.attrs["digest"] = _digest(manifest, data, tile)
         if data.flip_pairs:  # here, since a stage that trains or predicts reads no optional key of `data`
             file.attrs["flip_pairs"] = json.dumps(data.flip_pairs)
         for _, row in manifest.iterrows():
@@ -127,10 +128,8 @@ def _concat(patches: list[pd.DataFrame]) -> pd.DataFrame:
     return pd.concat(filled, ignore_index=True)
 
 
-def _digest(manifest: pd.DataFrame, data: "Data", tile: "Tile") -> str:
-    """Names the content of the store: the files' digests, and all that decides how they are read."""
-    said = json.dumps(
-        [manifest.to_csv(index=False), data.model_dump(include=_READING, exclude_defaults=True), tile.model_dump()],
-        sort_keys=True,
-    )
+def _digest(manifest: pd.DataFrame, data: "Data", tile: "Tile", written: list[list[int]]) -> str:
+    """Names the content of the store: what is in it, by image and plane, and what it was made from."""
+    read = data.model_dump(include=_READING, exclude_defaults=True)
+    said = json.dumps([manifest.to_csv(index=False), read, tile.model_dump(), written], sort_keys=True)
     return hashlib.sha256(said.encode()).hexdigest()

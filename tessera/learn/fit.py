@@ -44,7 +44,8 @@ class Fit(NamedTuple):
     @property
     def key(self) -> str:
         """Of its saved states, in which scores of the held-out parts choose epochs."""
-        return run_key(self.said, None if self.held_out is None else self.held_out.to_csv(index=False))
+        tables = (self.patches, self.held_out)
+        return run_key(self.said, *(None if table is None else table.to_csv(index=False) for table in tables))
 
     @property
     def material(self) -> Material:

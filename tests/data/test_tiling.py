@@ -73,6 +73,18 @@ def test_the_digest_changes_with_files_and_params(competition: Competition, tmp_
     assert len(set(digests)) == 3
 
 
+def test_the_digest_changes_with_labels(competition: Competition, tmp_path: Path) -> None:
+    """A killed training must not go on with labels that were corrected meanwhile; the manifest does not tell."""
+    data = competition("masks")
+    before, manifest = _tiles(data, tmp_path / "one.h5")[0].digest, build_manifest(data)
+    file = Path(data.source) / manifest.label[manifest.subset == "train"].iloc[0].split(";")[0]
+    mask = cv2.imread(str(file), cv2.IMREAD_UNCHANGED)
+    mask[0, 0] = mask.max() - mask[0, 0]
+    cv2.imwrite(str(file), mask)
+    pd.testing.assert_frame_equal(build_manifest(data), manifest)
+    assert _tiles(data, tmp_path / "two.h5")[0].digest != before
+
+
 def test_the_store_knows_left_and_right(competition: Competition, tmp_path: Path) -> None:
     data = competition("volumes")
     plain = _tiles(data, tmp_path / "one.h5")[0]
