@@ -1,15 +1,12 @@
 """What train and full share: the way from a training to the files that it leaves."""
 
 import json
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pandas as pd
 
+from stages import finished
 from tessera import machine, paths
-from tessera.disk import room_for
 from tessera.learn import ranks
 from tessera.learn.checkpoints import save_checkpoint
 from tessera.learn.fit import Fit
@@ -20,18 +17,28 @@ from tessera.learn.record import describe
 from tessera.learn.training import Training
 
 SCRATCH = paths.SCRATCH / "train"
+OUTS = (paths.first_batch, paths.weights, paths.history, paths.record)
 
 
 def run(fit: Fit) -> None:
     """Trains, or goes on from the last saved step, and writes first batch, weights, history and run record."""
-    with locked(SCRATCH / f"{fit.model}-{fit.fold}.lock"):
-        _run(fit)
-
-
-def _run(fit: Fit) -> None:
-    model, fold, said, here = fit.model, fit.fold, fit.said, machine.here()
-    scratch = SCRATCH / f"{model}-{fold}-{fit.key}"
+    model, fold = fit.model, fit.fold
+    scratch, outs = SCRATCH / f"{model}-{fold}-{fit.key}", [of(model, fold) for of in OUTS]
     clock = Clock(f"{model} fold {fold}", fit.section.epochs)
+    with locked(SCRATCH / f"{model}-{fold}.lock"):
+        if ranks.from_first(lambda: finished.put_back(scratch, outs)):
+            clock.note(
+                f"was trained to its end on these data by this code: its files are put back (rm -r {scratch}: trains anew)"
+            )
+            return
+        _train(fit, scratch, clock)
+        if ranks.first():
+            finished.keep(scratch, outs)
+            finished.forget(SCRATCH.glob(f"{model}-{fold}-*"), scratch)
+
+
+def _train(fit: Fit, scratch: Path, clock: Clock) -> None:
+    model, fold, said, here = fit.model, fit.fold, fit.said, machine.here()
     if ranks.first() and fit.section.weights == "imagenet":
         clock.note(
             "takes its imagenet weights from the hub's cache or the hub, which offline gives up within a minute or two"
@@ -48,12 +55,11 @@ def _run(fit: Fit) -> None:
     about, record = describe(said, run, clock, here.device)
     run.kept.finish(run.ema.network)
     size = sum(tensor.nbytes for tensor in run.ema.network.state_dict().values())
-    with _writing(paths.weights(model, fold), size) as path:
+    with finished.writing(paths.weights(model, fold), size) as path:
         save_checkpoint(path, run.ema.network, about)
-    _write(paths.history(model, fold), pd.DataFrame(run.history).to_csv(index=False))
-    _write(paths.record(model, fold), json.dumps(record | {"probe": probed}, indent=1) + "\n")
-    for state in SCRATCH.glob(f"{model}-{fold}-*"):  # of this run, and of runs that were given up
-        shutil.rmtree(state)
+    history = pd.DataFrame(run.history).to_csv(index=False, na_rep="nan")  # DVC's plots would show nothing as 0
+    finished.write(paths.history(model, fold), history)
+    finished.write(paths.record(model, fold), json.dumps(record | {"probe": probed}, indent=1) + "\n")
     clock.end(record)
 
 
@@ -61,17 +67,5 @@ def _probed(fit: Fit, training: Training, path: Path, clock: Clock) -> dict:
     """The training's probe, made before its first step and found again by a run that goes on."""
     if not path.exists():
         clock.note("two steps on the CPU first, by which stages.keep will know this training again")
-        _write(path, json.dumps(probe(training, fit.material)))
+        finished.write(path, json.dumps(probe(training, fit.material)))
     return json.loads(path.read_text())
-
-
-def _write(path: Path, text: str) -> None:
-    with _writing(path, len(text)) as temporary:
-        temporary.write_text(text)
-
-
-@contextmanager
-def _writing(path: Path, size: int) -> Iterator[Path]:
-    """`paths.writing`. Raises InputError when the disk has no room for so many bytes."""
-    with room_for(size, path), paths.writing(path) as temporary:
-        yield temporary

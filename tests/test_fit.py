@@ -1,12 +1,15 @@
 """What a training leaves, on a disk that is full for a while."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from stages import finished
 from stages import fit as stage
 from tessera import paths
 from tessera.data.boxes import BOX
@@ -51,4 +54,54 @@ def test_with_a_full_disk_it_says_what_is_needed_and_goes_on_once_there_is_room(
     stage.run(fit)
     assert capsys.readouterr().out.count("epoch 1/1") == 1 - trained
     assert all(one.exists() for one in (paths.weights("m", 0), paths.record("m", 0), paths.history("m", 0)))
-    assert [one.name for one in stage.SCRATCH.iterdir()] == ["m-0.lock"]
+    assert sorted(str(one.relative_to(stage.SCRATCH)) for one in stage.SCRATCH.glob("*/*")) == [f"m-0-{fit.key}/done"]
+
+
+@pytest.mark.parametrize("links", [True, False], ids=["links", "a disk without links"])
+def test_what_was_trained_to_its_end_is_put_back(
+    fit: Fit, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch, links: bool
+) -> None:
+    """DVC, killed before it knew a stage's files, removes them and runs the stage again."""
+    if not links:
+        monkeypatch.setattr(os, "link", Mock(side_effect=OSError("no links here")))
+    given_up = stage.SCRATCH / "m-0-of-other-params"
+    given_up.mkdir(parents=True)
+    stage.run(fit)
+    outs = [of("m", 0) for of in stage.OUTS]
+    before = [path.read_bytes() for path in outs]
+    for path in outs:
+        path.unlink()
+    capsys.readouterr()
+    stage.run(fit)
+    assert "was trained to its end" in capsys.readouterr().out
+    assert [path.read_bytes() for path in outs] == before
+    outs[1].write_bytes(b"changed in its place")
+    stage.run(fit)
+    assert outs[1].read_bytes() == before[1]
+    assert not given_up.exists()
+
+
+def test_killed_before_all_files_are_kept_it_goes_on_from_its_last_state(
+    fit: Fit, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as broken:
+        broken.setattr(finished, "keep", Mock(side_effect=KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            stage.run(fit)
+    before = paths.weights("m", 0).read_bytes()
+    stage.run(fit)
+    assert capsys.readouterr().out.count("epoch 1/1") == 1
+    assert paths.weights("m", 0).read_bytes() == before
+
+
+def test_the_key_is_also_of_the_patches(fit: Fit) -> None:
+    """Code that is none of a training's own makes them."""
+    assert fit.key == fit._replace(patches=fit.patches.copy()).key != fit._replace(patches=fit.patches[:1]).key
+
+
+def test_epochs_without_a_score_have_none_in_plots(fit: Fit) -> None:
+    """DVC's plots draw an empty field as 0."""
+    stage.run(fit._replace(section=fit.section.model_copy(update={"epochs": 2, "validate_every": 2})))
+    history = paths.history("m", 0)
+    assert [line.endswith(",nan") for line in history.read_text().splitlines()[1:]] == [True, False]
+    assert pd.read_csv(history).score.isna().tolist() == [True, False]

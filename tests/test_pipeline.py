@@ -35,7 +35,18 @@ def test_every_stage_has_a_script_and_every_script_a_stage():
         "leak_estimate",
         "pseudo",
     }  # commands that write no artefact of a stage
-    shared = {"__init__", "asking", "command", "dvc", "evidence", "fit", "freezing", "options", "predicting"}
+    shared = {
+        "__init__",
+        "asking",
+        "command",
+        "dvc",
+        "evidence",
+        "finished",
+        "fit",
+        "freezing",
+        "options",
+        "predicting",
+    }
     scripts = {path.stem for path in (ROOT / "stages").glob("*.py")} - shared - by_hand
     assert scripts == set(STAGES)
 
