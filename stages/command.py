@@ -6,11 +6,12 @@ import inspect
 import sys
 from collections.abc import Callable
 
+from tessera.disk import FULL
 from tessera.errors import InputError
 from tessera.machine import VARIABLES
 from tessera.params.load import load_params
 
-FULL = (errno.ENOSPC, errno.EDQUOT)
+REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 def command(main: Callable[..., None]) -> None:
@@ -41,6 +42,10 @@ def command(main: Callable[..., None]) -> None:
             f"\nerror: {error.filename or error}: no such file; `dvc repro` makes what a stage needs before it runs the stage"
         )
     except OSError as error:
+        if error.errno in REFUSED:
+            sys.exit(
+                f"\nerror: {error.filename or error}: {error.strerror}; a stage reads data/ and writes into its folders and scratch/"
+            )
         if error.errno not in FULL:
             raise
         sys.exit(

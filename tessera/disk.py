@@ -1,5 +1,6 @@
 """Room on the disk: looked for before HDF5 writes, and said where it lacks."""
 
+import errno
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,6 +8,7 @@ from pathlib import Path
 
 from tessera.errors import InputError
 
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 SPARE = 64 * 2**20  # bytes that stay free behind what HDF5 is given, of which it writes a part later
 
 
@@ -21,11 +23,14 @@ def require_room(size: int, path: Path) -> None:
 
 @contextmanager
 def room_for(size: int, path: Path) -> Iterator[None]:
-    """Raises InputError when the block cannot write its so many bytes to `path`, on a full disk say."""
+    """Raises InputError when the block cannot write its so many bytes to `path`; on a full disk, it says how many."""
     try:
         yield
     except OSError as error:
-        raise _lacks(size, path, error.strerror or str(error)) from None
+        why = error.strerror or str(error)
+        raise (
+            _lacks(size, path, why) if error.errno in FULL else InputError(f"{path} cannot be saved ({why})")
+        ) from None
 
 
 def _lacks(size: int, path: Path, why: str) -> InputError:

@@ -114,6 +114,6 @@ def _share() -> int:
 
 def _number(variable: str, default: int) -> int:
     text = os.environ.get(variable, str(default))
-    if not text.isdigit():
+    if not text.isdecimal():
         raise InputError(f"{variable}={text}: a whole number of at least 0 is expected")
     return int(text)

@@ -64,8 +64,8 @@ def predicting(model: str, folds: list[int], full: list[str], full_use: str) -> 
 @contextmanager
 def scratch_file(name: str) -> Iterator[Path]:
     """Yields a path in scratch/; what is there afterwards is removed. A killed stage's file is overwritten by its rerun."""
-    SCRATCH.mkdir(exist_ok=True)
     temporary = SCRATCH / name
+    temporary.parent.mkdir(parents=True, exist_ok=True)
     try:
         yield temporary
     finally:
@@ -76,9 +76,11 @@ def scratch_file(name: str) -> Iterator[Path]:
 def writing(path: Path) -> Iterator[Path]:
     """Yields a temporary path in scratch/; once the block ends well, that file is synced and becomes `path`.
 
-    Killed or failed at any moment, `path` is either whole or not there.
+    Killed or failed at any moment, `path` is either whole or not there. In scratch/, whose folders may be links to other
+    disks, the temporary path is beside it.
     """
-    with scratch_file("-".join(path.parts)) as temporary:
+    inside = path.is_relative_to(SCRATCH)
+    with scratch_file(f"{path.relative_to(SCRATCH)}.new" if inside else "-".join(path.parts)) as temporary:
         yield temporary
         with open(temporary, "rb+") as file:
             os.fsync(file.fileno())

@@ -41,6 +41,12 @@ def test_a_full_disk_is_said(said: Callable) -> None:
     assert "the disk is full" in said(error.value)
 
 
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS])
+def test_a_place_that_is_not_to_be_written_is_named(said: Callable, number: int) -> None:
+    error = said(OSError(number, os.strerror(number), "scratch/train"))
+    assert error.startswith(f"\nerror: scratch/train: {os.strerror(number)}; a stage reads")
+
+
 def test_other_errors_of_the_system_are_bugs(said: Callable) -> None:
     with pytest.raises(OSError, match="Input/output error"):
         said(OSError(errno.EIO, os.strerror(errno.EIO)))

@@ -43,8 +43,9 @@ def test_with_a_full_disk_it_says_what_is_needed_and_goes_on_once_there_is_room(
 ) -> None:
     kept = stage.SCRATCH / f"m-0-{fit.key}" / "probe.json"
     path = next(path for path in (kept, paths.weights("m", 0), paths.record("m", 0)) if path.name == name)
-    paths.SCRATCH.mkdir()
-    (paths.SCRATCH / "-".join(path.parts)).symlink_to("/dev/full")
+    temporary = Path(f"{kept}.new") if path == kept else paths.SCRATCH / "-".join(path.parts)
+    temporary.parent.mkdir(parents=True, exist_ok=True)
+    temporary.symlink_to("/dev/full")
     with pytest.raises(
         InputError, match=rf"{path} cannot be saved \(No space left on device\): [\d,]+ bytes are needed"
     ):

@@ -26,9 +26,10 @@ def test_variables_choose(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_variable_that_is_no_number_is_named(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    monkeypatch.setenv(name, "soon")
-    with pytest.raises(InputError, match=f"{name}=soon: a whole number"):
+@pytest.mark.parametrize("text", ["soon", "²"])
+def test_a_variable_that_is_no_number_is_named(monkeypatch: pytest.MonkeyPatch, name: str, text: str) -> None:
+    monkeypatch.setenv(name, text)
+    with pytest.raises(InputError, match=f"{name}={text}: a whole number"):
         machine.here()
 
 

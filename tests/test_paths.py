@@ -51,6 +51,14 @@ def test_an_old_file_is_replaced() -> None:
     assert Path("b.txt").read_text() == "new"
 
 
+def test_in_scratch_the_temporary_is_beside_the_file() -> None:
+    """A folder there may be a link to another disk, across which nothing is renamed."""
+    with paths.writing(paths.SCRATCH / "train/a/probe.json") as path:
+        path.write_text("new")
+        assert path == paths.SCRATCH / "train/a/probe.json.new"
+    assert _files() == ["scratch/train/a/probe.json"]
+
+
 def test_two_files_of_one_name_in_two_folders_do_not_meet() -> None:
     with paths.writing(Path("a/x.txt")) as first, paths.writing(Path("b/x.txt")) as second:
         first.write_text("a")

@@ -20,6 +20,7 @@ from tessera.disk import room_for
 from tessera.learn import ranks
 
 COST = 0.008  # of the time may be spent on saving: under 1 %, also where a save takes longer than the one before
+MOST = 600.0  # seconds after which a save is due, whatever the one before cost: that may have been a machine at a halt
 _DIGEST = hashlib.sha256().digest_size  # bytes
 
 
@@ -28,7 +29,7 @@ class Keeper:
 
     The training waits for a copy of its state in main memory; a thread writes that, and the next save is not due before.
     Copying takes under 1 % of the time: after a copy that took a second, the next comes 125 seconds later at the
-    soonest. At the end of an epoch, copying and writing together do, unless `seconds` have passed. The last epoch's save
+    soonest; but `MOST` seconds later always. At the end of an epoch, copying and writing together do, unless `seconds` have passed. The last epoch's save
     is waited for. Inside `listening`, SIGTERM and SIGINT save at once and end the training; a second one ends it as it is.
 
     Of several ranks the first decides and writes. All save, or end, after the same step, though one alone was asked.
@@ -46,11 +47,11 @@ class Keeper:
     def after_step(self) -> None:
         """Saves if it is time to. Raises KeyboardInterrupt if the process was asked to end; InputError as `save_state`,
         of this save or the one before."""
-        self._save_if(self._fresh() >= max(self.seconds, self.copying / COST))
+        self._save_if(self._fresh() >= max(self.seconds, self._rest()))
 
     def after_epoch(self, last: bool) -> None:
         """Saves the last epoch, and another unless the save before is too fresh for its cost. Raises as `after_step`."""
-        self._save_if(self._fresh() >= max(min(self.seconds, self.saving / COST), self.copying / COST), last)
+        self._save_if(self._fresh() >= max(min(self.seconds, self.saving / COST), self._rest()), last)
 
     def save(self) -> None:
         """Has the state written as it is now, after the one before."""
@@ -98,6 +99,10 @@ class Keeper:
             finally:
                 restore()
             self._save_if(due=False)  # asked behind the last step
+
+    def _rest(self) -> float:
+        """Seconds that the last copy is worth."""
+        return min(self.copying / COST, MOST)
 
     def _fresh(self) -> float:
         """Seconds since the last save."""

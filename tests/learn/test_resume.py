@@ -203,7 +203,8 @@ class Saving:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "copying", "between"), [(60, 0.1, 60), (60, 0.6, 75), (60, 2, 250), (0, 3, 375), (0, 0.0, 1)]
+    ("seconds", "copying", "between"),
+    [(60, 0.1, 60), (60, 0.6, 75), (60, 2, 250), (0, 3, 375), (0, 0.0, 1), (60, 6, 600)],
 )
 def test_the_copy_takes_less_than_a_hundredth_of_the_time(
     monkeypatch: pytest.MonkeyPatch, seconds: int, copying: float, between: float
@@ -213,6 +214,19 @@ def test_the_copy_takes_less_than_a_hundredth_of_the_time(
     assert len(saving.saved) >= 4
     assert saving.saved[0] == max(seconds, 1)
     assert all(after - before in (between, between + 1) for before, after in pairwise(saving.saved))
+
+
+def test_one_copy_that_a_halt_made_long_does_not_put_off_the_next_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    saving = Saving(monkeypatch, 60, 0.1)
+    saving.steps(60)
+    saving.copying = 20
+    saving.steps(65)
+    saving.copying = 0.1
+    saving.steps(700)
+    between = [after - before for before, after in pairwise(saving.saved)]
+    assert between[0] in (60, 61)
+    assert between[1] in (600, 601)
+    assert between[2] in (60, 61)
 
 
 @pytest.mark.parametrize(("copying", "writing", "soonest"), [(0.1, 0.1, 25), (0.1, 30, 60), (1, 30, 125)])
