@@ -48,9 +48,14 @@ def put_back(training: Path, files: list[Path]) -> bool:
     if not kept.exists():
         return False
     for file in files:
-        with paths.writing(file) as temporary:
-            shutil.copyfile(kept / _name(file), temporary)
+        copy(kept / _name(file), file)
     return True
+
+
+def copy(source: Path, path: Path) -> None:
+    """Raises InputError as `writing`."""
+    with writing(path, source.stat().st_size) as temporary:
+        shutil.copyfile(source, temporary)
 
 
 def forget(trainings: Iterable[Path], training: Path) -> None:

@@ -9,8 +9,10 @@ from stages import finished
 from tessera import machine, paths
 from tessera.learn import ranks
 from tessera.learn.checkpoints import save_checkpoint
+from tessera.learn.first_batch import write_first_batch
 from tessera.learn.fit import Fit
 from tessera.learn.lock import locked
+from tessera.learn.loop import Batch
 from tessera.learn.probe import probe
 from tessera.learn.progress import Clock
 from tessera.learn.record import describe
@@ -44,11 +46,16 @@ def _train(fit: Fit, scratch: Path, clock: Clock) -> None:
             "takes its imagenet weights from the hub's cache or the hub, which offline gives up within a minute or two"
         )
     training = fit.training(here)
+    picture, of = scratch / "first_batch.png", paths.first_batch(model, fold)
+
+    def show(indexed: Batch, trained: Batch) -> None:
+        with paths.writing(picture) as path:
+            write_first_batch(path, indexed, trained, fit.material.channels)
+        finished.copy(picture, of)
+
     if ranks.first():
-        with paths.writing(paths.first_batch(model, fold)) as path:
-            training.draw_first_batch(path, fit.material)
         probed = _probed(fit, training, scratch / "probe.json", clock)
-    run = training.fit(fit.material, fit.held_out, scratch / "state.pt", clock)
+    run = training.fit(fit.material, fit.held_out, scratch / "state.pt", clock, show)
     if not ranks.first():
         return
 
@@ -59,6 +66,7 @@ def _train(fit: Fit, scratch: Path, clock: Clock) -> None:
         save_checkpoint(path, run.ema.network, about)
     history = pd.DataFrame(run.history).to_csv(index=False, na_rep="nan")  # DVC's plots would show nothing as 0
     finished.write(paths.history(model, fold), history)
+    finished.copy(picture, of)  # again: DVC, started beside this training, removes what is there
     finished.write(paths.record(model, fold), json.dumps(record | {"probe": probed}, indent=1) + "\n")
     clock.end(record)
 

@@ -79,8 +79,8 @@ def writing(path: Path) -> Iterator[Path]:
     Killed or failed at any moment, `path` is either whole or not there. In scratch/, whose folders may be links to other
     disks, the temporary path is beside it.
     """
-    inside = path.is_relative_to(SCRATCH)
-    with scratch_file(f"{path.relative_to(SCRATCH)}.new" if inside else "-".join(path.parts)) as temporary:
+    beside = path.with_name(f"new-{path.name}").relative_to(SCRATCH) if path.is_relative_to(SCRATCH) else None
+    with scratch_file(str(beside or "-".join(path.parts))) as temporary:
         yield temporary
         with open(temporary, "rb+") as file:
             os.fsync(file.fileno())

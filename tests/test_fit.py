@@ -16,6 +16,7 @@ from tessera.data.boxes import BOX
 from tessera.data.pixels import PixelStore
 from tessera.errors import InputError
 from tessera.learn.fit import Fit
+from tessera.learn.loop import train_epoch
 from tessera.tasks import Binary
 
 
@@ -43,7 +44,7 @@ def test_with_a_full_disk_it_says_what_is_needed_and_goes_on_once_there_is_room(
 ) -> None:
     kept = stage.SCRATCH / f"m-0-{fit.key}" / "probe.json"
     path = next(path for path in (kept, paths.weights("m", 0), paths.record("m", 0)) if path.name == name)
-    temporary = Path(f"{kept}.new") if path == kept else paths.SCRATCH / "-".join(path.parts)
+    temporary = kept.with_name("new-probe.json") if path == kept else paths.SCRATCH / "-".join(path.parts)
     temporary.parent.mkdir(parents=True, exist_ok=True)
     temporary.symlink_to("/dev/full")
     with pytest.raises(
@@ -93,6 +94,23 @@ def test_killed_before_all_files_are_kept_it_goes_on_from_its_last_state(
     stage.run(fit)
     assert capsys.readouterr().out.count("epoch 1/1") == 1
     assert paths.weights("m", 0).read_bytes() == before
+
+
+def test_the_picture_is_there_before_the_first_step_and_again_when_dvc_removed_it(
+    fit: Fit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second `dvc repro` removes a stage's files before it is refused: the training beside it goes on."""
+    picture, pages = paths.first_batch("m", 0), []
+
+    def step(*given: object) -> dict:
+        pages.append(picture.read_bytes())
+        picture.unlink()
+        return train_epoch(*given)
+
+    monkeypatch.setattr("tessera.learn.training.train_epoch", step)
+    monkeypatch.setattr(stage, "_probed", lambda *given: {})
+    stage.run(fit)
+    assert [picture.read_bytes()] == pages
 
 
 def test_the_key_is_also_of_the_patches(fit: Fit) -> None:

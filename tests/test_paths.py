@@ -55,7 +55,7 @@ def test_in_scratch_the_temporary_is_beside_the_file() -> None:
     """A folder there may be a link to another disk, across which nothing is renamed."""
     with paths.writing(paths.SCRATCH / "train/a/probe.json") as path:
         path.write_text("new")
-        assert path == paths.SCRATCH / "train/a/probe.json.new"
+        assert path == paths.SCRATCH / "train/a/new-probe.json"
     assert _files() == ["scratch/train/a/probe.json"]
 
 

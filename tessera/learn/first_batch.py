@@ -1,15 +1,13 @@
 """A picture of what the network is about to see: the first batch, before its first step."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
 import numpy as np
-import torch
 
 from tessera.errors import InputError
-from tessera.learn.dataset import Windows
-from tessera.tasks import IGNORE, hardened
+from tessera.learn.loop import Batch
 
 ROWS, SIDE, GAP = 8, 224, 6  # windows shown at most; px of one; px between them
 TITLES = ("as indexed", "its labels", "as trained on", "its labels")
@@ -17,31 +15,35 @@ COLOURS = ((0, 114, 178), (213, 94, 0), (0, 158, 115), (204, 121, 167), (230, 15
 _IGNORED = (128, 128, 128)
 
 
-def write_first_batch(path: Path, indexed: Windows, trained: Windows, items: Sequence[int], channels: int) -> None:
+def write_first_batch(path: Path, indexed: Batch, trained: Batch, channels: int) -> None:
     """Writes a PNG with a row an item: the window and its labels, then both as augmented for training.
 
     Of a stack the middle slice is shown; ignored pixels are grey. indexed: the same patches without augmentation.
     channels: of an image. Raises InputError when the file cannot be written.
     """
-    rows = [
-        [*_panels(*indexed[item % len(indexed)], channels), *_panels(*trained[item], channels)] for item in items[:ROWS]
-    ]
-    page = np.concatenate([_titles(), *(_beside(panels) for panels in rows)])
+    columns = [_panels(*item, channels) for batch in (indexed, trained) for item in _items(batch)]
+    rows = zip(columns[: len(columns) // 2], columns[len(columns) // 2 :], strict=True)
+    page = np.concatenate([_titles(), *(_beside([*before, *after]) for before, after in rows)])
     if not cv2.imwrite(str(path), page[..., ::-1]):
         raise InputError(f"{path}: cannot be written")
 
 
-def _panels(window: torch.Tensor, labels: torch.Tensor, channels: int) -> tuple[np.ndarray, np.ndarray]:
-    """A window (slices·channels, H, W) as a picture, and its labels over it."""
+def _items(batch: Batch) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Window, target and valid of each that is shown."""
+    return zip(*(tensor[:ROWS].cpu().numpy() for tensor in batch[1:]), strict=True)
+
+
+def _panels(window: np.ndarray, target: np.ndarray, valid: np.ndarray, channels: int) -> tuple[np.ndarray, np.ndarray]:
+    """A window (slices·channels, H, W) as a picture, and its labels, of classes (K, H, W), over it."""
     first = len(window) // channels // 2 * channels
-    middle = window[first : first + min(channels, 3)].numpy().transpose(1, 2, 0)
+    middle = window[first : first + min(channels, 3)].transpose(1, 2, 0)
     picture = cv2.resize(middle, (SIDE, SIDE), interpolation=cv2.INTER_AREA).reshape(SIDE, SIDE, -1)
     picture = np.repeat(picture[..., :1], 3, 2) if picture.shape[2] < 3 else picture
     labelled = picture.copy()
-    for number, plane in enumerate(np.moveaxis(np.atleast_3d(hardened(labels.numpy())), -1, 0)):
-        plane = cv2.resize(plane, (SIDE, SIDE), interpolation=cv2.INTER_NEAREST)
-        for value, colour in ((1, COLOURS[number % len(COLOURS)]), (IGNORE, _IGNORED)):
-            labelled[plane == value] = 0.5 * labelled[plane == value] + 0.5 * np.array(colour)
+    for number, planes in enumerate(zip(target >= 0.5, valid == 0, strict=True)):
+        for plane, colour in zip(planes, (COLOURS[number % len(COLOURS)], _IGNORED), strict=True):
+            shown = cv2.resize(plane.astype(np.uint8), (SIDE, SIDE), interpolation=cv2.INTER_NEAREST) == 1
+            labelled[shown] = 0.5 * labelled[shown] + 0.5 * np.array(colour)
     return picture, labelled
 
 

@@ -63,6 +63,11 @@ class Batches:
         keys = [(None, item) for item in range(self.scored)]
         return self._load(keys, batch, range(0, len(keys), batch), self._scoring, at_once=True)
 
+    def first(self, order: np.ndarray) -> Batch:
+        """The first batch of the first epoch's `order`, made in this process alone."""
+        keys = [(0, item) for item in order[: self.batch].tolist()]
+        return self._training(self._parts.collate_fn(self._parts.dataset.__getitems__(keys)))
+
     def make_next(self) -> None:
         """Lets a thread make the next batch; without being told, it does when that is asked for."""
         if made := self._made():
@@ -192,8 +197,10 @@ class _Items(Dataset):
     def __init__(self, items: Windows, scored: Windows):
         self.items, self.scored = items, scored
 
-    def __getitem__(self, key: Key) -> tuple[int, torch.Tensor]:
-        epoch, number = key
+    def __getitems__(self, keys: list[Key]) -> list[tuple[int, torch.Tensor]]:
+        return [self._item(*key) for key in keys]
+
+    def _item(self, epoch: int | None, number: int) -> tuple[int, torch.Tensor]:
         windows = self.scored if epoch is None else self.items
         if epoch is not None:
             windows.epoch = epoch

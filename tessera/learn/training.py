@@ -2,6 +2,7 @@
 
 import copy
 import functools
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -15,9 +16,9 @@ from tessera.learn import ranks
 from tessera.learn.augmentations.build import build_augmentation
 from tessera.learn.dataset import Shape, Windows
 from tessera.learn.ema import Ema
-from tessera.learn.first_batch import write_first_batch
 from tessera.learn.kept import Kept
-from tessera.learn.loop import Setup, train_epoch, validate
+from tessera.learn.loading import Loader
+from tessera.learn.loop import Batch, Setup, train_epoch, validate
 from tessera.learn.losses.build import build_loss
 from tessera.learn.mixing import build_mixing
 from tessera.learn.networks.build import Segmenter, build_network
@@ -40,6 +41,9 @@ if TYPE_CHECKING:
     from tessera.params.model import Model
 
 UNREAD = 16  # losses that wait on a GPU before they are looked at
+
+
+Show = Callable[[Batch, Batch], None]
 
 
 class Material(NamedTuple):
@@ -67,11 +71,19 @@ class Training:
         other.build, other.augmentation = self.build, self.augmentation
         return other
 
-    def fit(self, material: Material, held_out: pd.DataFrame | None, state: Path | None, clock: Clock) -> Run:
+    def fit(
+        self,
+        material: Material,
+        held_out: pd.DataFrame | None,
+        state: Path | None,
+        clock: Clock,
+        show: Show | None = None,
+    ) -> Run:
         """Trains on the material, scores on `held_out`; a state at `state` is gone on from, at its very step.
 
         held_out: the fold's parts as boxes in working px; None: nothing is scored. state: a path that says what is
-        trained, the same on all ranks; None: nothing is saved. `clock` is told what happens.
+        trained, the same on all ranks; None: nothing is saved. `clock` is told what happens. show: is given the windows
+        of the first step, on the first rank, before any: without and with the changes made of them, before `mix`.
 
         Raises KeyboardInterrupt once it is saved what SIGTERM or SIGINT ended; InputError for a loss that is not
         finite, a state that cannot be saved, a GPU that is too small.
@@ -90,6 +102,8 @@ class Training:
             items, scored, self.model, self.task, batch // ranks.count(), self.machine, clock.note, run.loader
         )
         run.load_with(loader.name, clock.note)
+        if show and ranks.first():
+            self._show_first_batch(show, material, loader, self._order(train, 0, batch, run.pieces))
         setup = self._setup(clock, loader)
 
         def after_step() -> None:
@@ -101,8 +115,7 @@ class Training:
             while not run.finished(self.model.epochs):
                 run.begin_epoch(self.seed(run.epoch))
                 set_training(run.network, self.model, run.epoch)
-                order = draw_epoch(train, self.model, run.epoch)
-                order = ranks.part_of_batches(order, batch, run.pieces, self._least())
+                order = self._order(train, run.epoch, batch, run.pieces)
                 row = train_epoch(run, loader.epoch(run.epoch, order, run.step), setup, after_step)
                 row = {"epoch": run.epoch + 1, "lr": run.schedule.get_last_lr()[0], **row, "score": None}
                 if len(windows) and self._is_scored(row["epoch"]):
@@ -122,15 +135,14 @@ class Training:
     def _is_scored(self, epoch: int) -> bool:
         return epoch % self.model.validate_every == 0 or epoch == self.model.epochs
 
-    def draw_first_batch(self, path: Path, material: Material) -> None:
-        """Writes a picture of the first step's windows before `mix`, changed as the workers change them.
+    def _order(self, train: pd.DataFrame, epoch: int, batch: int, pieces: int) -> np.ndarray:
+        """The items of an epoch's batches that this rank takes."""
+        return ranks.part_of_batches(draw_epoch(train, self.model, epoch), batch, pieces, self._least())
 
-        A loader on the device makes changes of the same kinds, drawn from other numbers.
-        """
-        store, patches, patch_size, channels = material
-        plain = Windows(store, patches, patch_size, self.shape)
-        items = draw_epoch(patches, self.model, 0)[: self.model.batch].tolist()
-        write_first_batch(path, plain, self._items(material), items, channels)
+    def _show_first_batch(self, show: Show, material: Material, loader: "Batches", order: np.ndarray) -> None:
+        plain = Windows(material.store, material.patches, material.patch_size, self.shape)
+        unchanged = Loader(plain, plain, self.task, loader.batch, workers=0, device=torch.device("cpu"))
+        show(unchanged.first(order), loader.first(order))
 
     def _items(self, material: Material) -> Windows:
         store, patches, patch_size, channels = material

@@ -58,6 +58,13 @@ def test_batches_are_the_orders_from_the_first_that_is_not_done(items: Windows, 
                 assert torch.equal(batch.valid[number, 0], labels != 255)
 
 
+@pytest.mark.parametrize("workers", [0, 2])
+def test_the_first_batch_can_be_had_without_the_processes(items: Windows, workers: int) -> None:
+    loader = Loader(items, items, Binary(["a"]), batch=2, workers=workers, device=CPU)
+    first, found = loader.first(ORDER), next(iter(loader.epoch(0, ORDER, 0)))
+    assert all(map(torch.equal, first, found))
+
+
 def test_what_is_done_is_not_loaded(items: Windows, monkeypatch: pytest.MonkeyPatch) -> None:
     original, loaded = Windows.__getitem__, []
     monkeypatch.setattr(Windows, "__getitem__", lambda self, item: (loaded.append(item), original(self, item))[1])

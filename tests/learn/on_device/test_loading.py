@@ -136,6 +136,11 @@ def test_processes_that_plan_change_nothing(store: PixelStore) -> None:
             assert all(torch.equal(mine, theirs) for mine, theirs in zip(one, other, strict=True))
 
 
+def test_the_first_batch_is_what_a_training_on_the_device_begins_with(store: PixelStore) -> None:
+    loader = loader_of(store, Augment(rotate=30), Multilabel(CLASSES))
+    assert all(map(torch.equal, loader.first(ORDER), next(iter(loader.epoch(0, ORDER, 0)))))
+
+
 @pytest.mark.parametrize(("workers", "planners"), [(0, 0), (1, 1), (2, 2), (3, 2), (8, 4)])
 def test_half_of_the_workers_plan(store: PixelStore, workers: int, planners: int) -> None:
     """Two at least, where there are that many."""
