@@ -1,11 +1,13 @@
 """Changes that move pixels to places between pixels."""
 
+import functools
+
 import numpy as np
 import torch
 from torch.nn import functional
 
 from tessera.learn.augmentations.lists import REFLECT_101
-from tessera.learn.on_device.change import NotOnDeviceError, as_pixels, interval
+from tessera.learn.on_device.change import NotOnDeviceError, interval
 
 
 class Warp:
@@ -24,7 +26,8 @@ class Warp:
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Windows (B, C, H, W) uint8 are interpolated; labels (B, K, H, W) uint8 are those of the nearest pixel."""
         grid = self.grid(drawn, windows.shape[-1])
-        return as_pixels(_sample(windows, grid, "bilinear")), _sample(labels, grid, "nearest").byte()
+        between = _sample(windows, grid, "bilinear")  # of 0…255, and so among them, but for far less than 0.5
+        return between.round_().byte(), _sample(labels, grid, "nearest").byte()
 
 
 class Affine(Warp):
@@ -45,9 +48,9 @@ class Affine(Warp):
 
     def grid(self, drawn: torch.Tensor, size: int) -> torch.Tensor:
         """See `Warp`. Product by product: a matrix product would be cut to TF32."""
-        line = torch.linspace(-1, 1, size, device=drawn.device)
-        ofx, ofy = drawn.view(-1, 2, 2, 1).unbind(2)  # (B, 2, 1): what x and y of a pixel are in those it comes from
-        return ((ofx * line)[:, :, None] + (ofy * line)[..., None]).movedim(1, -1)
+        products = drawn.view(-1, 2, 2, 1) * _line(size, drawn.device)
+        ofx, ofy = products.unbind(2)  # (B, 2, size): what x and y of a pixel are in those it comes from
+        return (ofx[:, :, None] + ofy[..., None]).movedim(1, -1)
 
 
 class Elastic(Warp):
@@ -64,9 +67,15 @@ class Elastic(Warp):
         """See `Warp`."""
         shifts = drawn.view(-1, 2, self.cells, self.cells) * (size / self.cells) * 2 / (size - 1)
         shifts = functional.interpolate(shifts, (size, size), mode="bicubic", align_corners=False)
-        line = torch.linspace(-1, 1, size, device=drawn.device)
+        line = _line(size, drawn.device)
         return torch.stack(torch.meshgrid(line, line, indexing="xy"), -1) + shifts.movedim(1, -1)
 
 
 def _sample(pixels: torch.Tensor, grid: torch.Tensor, mode: str) -> torch.Tensor:
     return functional.grid_sample(pixels.float(), grid, mode=mode, padding_mode="reflection", align_corners=True)
+
+
+@functools.cache
+def _line(size: int, device: torch.device) -> torch.Tensor:
+    """The places of pixels along x or y; kept, as it depends on sizes alone."""
+    return torch.linspace(-1, 1, size, device=device)
