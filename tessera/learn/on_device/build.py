@@ -14,7 +14,6 @@ from tessera.learn.on_device.dropout import CoarseDropout
 from tessera.learn.on_device.hue import HueSaturationValue
 from tessera.learn.on_device.light import RandomBrightnessContrast, RandomGamma
 from tessera.learn.on_device.noise import GaussNoise
-from tessera.learn.on_device.pixels import send
 from tessera.learn.on_device.slices import SliceDropout, SliceJitter
 from tessera.learn.on_device.stain import StainJitter
 from tessera.learn.on_device.turns import TURNS, Turn, draw_turn
@@ -60,29 +59,28 @@ class Changes:
         return draw_turn(self.turns, random)
 
     def draw(self, randoms: Sequence[np.random.Generator]) -> list[np.ndarray]:
-        """Of each change the windows that it happens to, and behind their numbers what it draws for them: (n, 1 + m).
+        """Of each change the windows that it happens to, (n,) int64, and what it draws for them, (n, m) float32.
 
         Each window is changed as its own random numbers say.
         """
+        happens: list[list[int]] = [[] for _ in self.changes]
         drawn: list[list[np.ndarray]] = [[] for _ in self.changes]
         for window, random in enumerate(randoms):
             for step in self.steps:
                 if random.random() < step.p:
                     number = step.numbers[0] if len(step.numbers) == 1 else random.choice(step.numbers, p=step.weights)
-                    drawn[number].append(np.append(window, self.changes[number].draw(random)))
-        return [np.array(rows, np.float32) for rows in drawn]
+                    happens[number].append(window)
+                    drawn[number].append(self.changes[number].draw(random))
+        pairs = zip(happens, drawn, strict=True)
+        return [array for to, rows in pairs for array in (np.array(to, np.int64), np.array(rows, np.float32))]
 
     def apply(
-        self, windows: torch.Tensor, labels: torch.Tensor, drawn: Sequence[np.ndarray]
+        self, windows: torch.Tensor, labels: torch.Tensor, drawn: Sequence[torch.Tensor]
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Windows (B, C, H, W) and labels (B, K, H, W), uint8, each changed as it was drawn."""
-        sent = send(np.concatenate([rows.reshape(-1) for rows in drawn] or [np.zeros(0, np.float32)]), windows.device)
-        parts = sent.split([rows.size for rows in drawn])
-        for change, rows, part in zip(self.changes, drawn, parts, strict=True):
-            if len(rows):
-                part = part.view(rows.shape)
-                index = slice(None) if len(rows) == len(windows) else part[:, 0].long()
-                _change(change, windows, labels, index, part[:, 1:])
+        """Windows (B, C, H, W) and labels (B, K, H, W), uint8, each changed as it was drawn; `drawn` lies there, too."""
+        for change, to, rows in zip(self.changes, drawn[::2], drawn[1::2], strict=True):
+            if len(to):
+                _change(change, windows, labels, slice(None) if len(to) == len(windows) else to, rows)
         return windows, labels
 
     def _add(self, entry: Entry, slices: int) -> int:

@@ -10,7 +10,7 @@ from tessera.learn.dataset import Windows
 from tessera.learn.loading import Batches, Key, classes_last
 from tessera.learn.loop import Batch
 from tessera.learn.on_device.build import Changes
-from tessera.learn.on_device.pixels import DevicePixels, Found, Layout
+from tessera.learn.on_device.pixels import DevicePixels, Layout, Packed, pack, send
 from tessera.learn.on_device.turns import Turn
 from tessera.learn.on_device.zooming import resize, resize_labels
 from tessera.tasks import Binary
@@ -22,8 +22,7 @@ class Plan(NamedTuple):
     """What is known of a batch before it is made."""
 
     numbers: list[int]  # of its items
-    found: Found
-    drawn: list[np.ndarray]  # by change, see `Changes.draw`
+    packed: Packed  # where its windows lie, see `Found`, and what their changes draw, see `Changes.draw`
 
 
 class DeviceLoader(Batches):
@@ -50,7 +49,8 @@ class DeviceLoader(Batches):
 
     def _training(self, plan: Plan) -> Batch:
         margin, size = self.shape.margin, self.shape.size
-        windows, labels = self.changes.apply(*self._read(plan, size + 2 * margin), plan.drawn)
+        windows, labels, *drawn = self._read(plan, size + 2 * margin)
+        windows, labels = self.changes.apply(windows, labels, drawn)
         inside = slice(margin, margin + size)
         windows, labels = windows[..., inside, inside].contiguous(), labels[..., inside, inside]
         return Batch(torch.tensor(plan.numbers), windows, *self.encode(classes_last(labels)))
@@ -59,9 +59,11 @@ class DeviceLoader(Batches):
         windows, labels = self._read(plan, self.shape.size)
         return windows, classes_last(labels)
 
-    def _read(self, plan: Plan, size: int) -> tuple[torch.Tensor, torch.Tensor]:
-        windows, labels = self.pixels.read(plan.found)
-        return resize(windows, size), resize_labels(labels, size)
+    def _read(self, plan: Plan, size: int) -> tuple[torch.Tensor, ...]:
+        """Windows and labels, and behind them what is drawn for their changes."""
+        down, across, label_down, label_across, *drawn = send(plan.packed, self.device)
+        windows, labels = self.pixels.read(down, across, label_down, label_across)
+        return resize(windows, size), resize_labels(labels, size), *drawn
 
 
 class _Plans(Dataset):
@@ -74,12 +76,12 @@ class _Plans(Dataset):
         epoch, numbers = keys[0][0], [number for _, number in keys]
         if epoch is None:
             places = [self.scored.place(number)[0] for number in numbers]
-            return Plan(numbers, self.layout.find(self.scored, places, [Turn()] * len(places)), [])
+            return Plan(numbers, pack(self.layout.find(self.scored, places, [Turn()] * len(places))))
         self.items.epoch = epoch
         places, seeds = zip(*(self.items.place(number) for number in numbers), strict=True)
         randoms = [np.random.default_rng(seed) for seed in seeds]
         turns = [self.changes.turn(random) for random in randoms]
-        return Plan(numbers, self.layout.find(self.items, places, turns), self.changes.draw(randoms))
+        return Plan(numbers, pack([*self.layout.find(self.items, places, turns), *self.changes.draw(randoms)]))
 
 
 def _as_it_is(plan: Plan) -> Plan:

@@ -1,5 +1,6 @@
 """Pixels and labels in the memory of a device, and windows of them."""
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -18,10 +19,20 @@ NOWHERE = -(2**60)  # the address of rows and columns whose labels are ignored: 
 
 
 class Found(NamedTuple):
-    """What pixel (b, n, i, j) of windows, and of their labels, is the sum of; see `Flat.addresses`."""
+    """What pixel (b, n, i, j) of windows, and of their labels, is the sum of; int64, see `Flat.addresses`."""
 
-    addresses: np.ndarray  # (B, N) int64: of pixels those of i, j and n, then likewise of labels
-    lengths: list[int]  # of these six
+    down: np.ndarray
+    across: np.ndarray
+    label_down: np.ndarray
+    label_across: np.ndarray
+
+
+class Packed(NamedTuple):
+    """Arrays that are sent to a device at once."""
+
+    whole: np.ndarray  # int64, the arrays one behind the other
+    lengths: list[int]  # of each in it
+    forms: list[tuple[torch.dtype, tuple[int, ...]]]  # types and shapes
 
 
 class Layout:
@@ -43,11 +54,10 @@ class Layout:
         labelled = [np.where(counts, line, -1) for line, counts in zip(lines, counted, strict=True)]
         orders = [self.order if turn.mirrors else range(len(self.order)) for turn in turns]
         channels = [range(self._pixels.channels(place)) for place in places]
-        addresses = [
+        return Found(
             *self._pixels.addresses(places, [place.slices for place in places], lines, channels, turns),
             *self._labels.addresses(places, [[place.z] for place in places], labelled, orders, turns),
-        ]
-        return Found(np.concatenate(addresses, axis=1), [part.shape[1] for part in addresses])
+        )
 
 
 class Flat:
@@ -68,8 +78,8 @@ class Flat:
         lines: Sequence[np.ndarray],
         channels: Sequence[Sequence[int]],
         turns: Sequence[Turn],
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """What pixel (b, n, i, j) is the sum of: (B, h) of i, (B, w) of j and (B, depths·channels) of n.
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """What pixel (b, n, i, j) is the sum of: (B, depths·channels, h) of n and i, and (B, w) of j.
 
         lines: the rows and the columns of each window in its plane, (B, h) and (B, w); those below 0 are ignored.
         """
@@ -82,7 +92,7 @@ class Flat:
             [self._starts[place.image_id] + z * step + channel for z in of_depth for channel in of_channel]
             for place, step, of_depth, of_channel in zip(places, steps[:, 0], depths, channels, strict=True)
         ]
-        return down, across, np.array(first)
+        return np.array(first)[..., None] + down[:, None], across
 
     def _steps(self, place: Place) -> list[int]:
         """Bytes from one slice, row and column of the plane to the next."""
@@ -98,19 +108,20 @@ class DevicePixels:
     def __init__(self, store: PixelStore, images: Iterable[str], device: torch.device):
         arrays = [store.arrays(name) for name in images]
         self.device = device
-        self._pixels, self._labels = (_flat([pair[which] for pair in arrays], device) for which in (0, 1))
+        pixels, labels = zip(*arrays, strict=True)
+        self._pixels = _flat(pixels, device)
+        self._labels = _flat([*labels, np.array([IGNORE], np.uint8)], device)  # at -1 lies what is ignored
 
-    def read(self, found: Found) -> tuple[torch.Tensor, torch.Tensor]:
-        """Windows (B, S·C, h, w) and labels (B, K, h, w), uint8."""
-        down, across, first, *of_labels = send(found.addresses, self.device).split(found.lengths, dim=1)
-        windows = _gathered(self._pixels, _sums(down, across), first)
-        down, across, first = of_labels
-        places = _sums(down, across)
-        ignored = places < 0
-        return windows, _gathered(self._labels, places.clamp_(min=0), first).masked_fill_(ignored, IGNORE)
+    def read(
+        self, down: torch.Tensor, across: torch.Tensor, label_down: torch.Tensor, label_across: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Windows (B, S·C, h, w) and labels (B, K, h, w), uint8; see `Found`."""
+        windows = _joined([self._pixels[_sums(rows, across)] for rows in down.split(PLANES, 1)])
+        labels = [self._labels[_sums(rows, label_across).clamp_(min=-1)] for rows in label_down.split(PLANES, 1)]
+        return windows, _joined(labels)
 
 
-def _flat(arrays: list[np.ndarray], device: torch.device) -> torch.Tensor:
+def _flat(arrays: Sequence[np.ndarray], device: torch.device) -> torch.Tensor:
     """All bytes of uint8 arrays on the device."""
     whole, start = torch.empty(sum(array.size for array in arrays), dtype=torch.uint8, device=device), 0
     for array in arrays:
@@ -123,20 +134,29 @@ def _flat(arrays: list[np.ndarray], device: torch.device) -> torch.Tensor:
 
 
 def _sums(down: torch.Tensor, across: torch.Tensor) -> torch.Tensor:
-    """The places (B, 1, h, w) within a plane that addresses stand for; negative where labels are ignored."""
-    return (down[:, :, None] + across[:, None, :])[:, None]
+    """The addresses (B, n, h, w) of planes; negative where labels are ignored."""
+    return down[..., None] + across[:, None, None]
 
 
-def _gathered(flat: torch.Tensor, places: torch.Tensor, first: torch.Tensor) -> torch.Tensor:
-    """Planes (B, n, h, w) that begin at `first` (B, n)."""
-    some = [flat[places + begin[..., None, None]] for begin in first.split(PLANES, dim=1)]
-    return some[0] if len(some) == 1 else torch.cat(some, 1)
+def _joined(planes: list[torch.Tensor]) -> torch.Tensor:
+    return planes[0] if len(planes) == 1 else torch.cat(planes, 1)
 
 
-def send(array: np.ndarray, device: torch.device) -> torch.Tensor:
-    """The array on the device; a GPU goes on with its work meanwhile."""
-    tensor = torch.from_numpy(array)
-    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
+def pack(arrays: Iterable[np.ndarray]) -> Packed:
+    """Arrays of int64 or float32, some of which may be empty."""
+    arrays = list(arrays)
+    odd = [array.nbytes % 8 // array.itemsize for array in arrays]  # a float32 is missing to an even number of them
+    parts = [np.pad(array.reshape(-1), (0, some)).view(np.int64) for array, some in zip(arrays, odd, strict=True)]
+    forms = [(torch.from_numpy(array).dtype, array.shape) for array in arrays]
+    return Packed(np.concatenate(parts), [len(part) for part in parts], forms)
+
+
+def send(packed: Packed, device: torch.device) -> list[torch.Tensor]:
+    """The arrays on the device; a GPU goes on with its work meanwhile."""
+    whole = torch.from_numpy(packed.whole)
+    whole = whole.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else whole.to(device)
+    parts = zip(whole.split(packed.lengths), packed.forms, strict=True)
+    return [part.view(dtype)[: math.prod(shape)].view(shape) for part, (dtype, shape) in parts]
 
 
 def _lines(items: Windows, places: Sequence[Place], axis: int) -> tuple[np.ndarray, np.ndarray]:

@@ -10,6 +10,7 @@ import torch
 from tessera.learn.augmentations.stain import HED
 from tessera.learn.on_device.build import ALWAYS, CHANGES, Changes
 from tessera.learn.on_device.change import NotOnDeviceError
+from tessera.learn.on_device.pixels import pack, send
 from tessera.learn.on_device.turns import TURNS, Turn, draw_turn
 
 ALL = [
@@ -41,7 +42,8 @@ def changed(entries: list[dict], image: np.ndarray, labels: np.ndarray, seeds: l
     planes = torch.from_numpy(labels)[None].repeat(len(seeds), 1, 1, 1)
     randoms = [np.random.default_rng(seed) for seed in seeds]
     changes = Changes(entries, slices)
-    windows, planes = changes.apply(windows, planes, changes.draw(randoms))
+    _, *drawn = send(pack([np.arange(len(seeds)), *changes.draw(randoms)]), windows.device)
+    windows, planes = changes.apply(windows, planes, drawn)
     return windows.movedim(1, -1).numpy(), planes[:, 0].numpy()
 
 
@@ -135,6 +137,15 @@ def test_warped_labels_stay_on_their_structures(entries: list[dict]) -> None:
     windows, moved = changed([entry | {"p": 1} for entry in entries], image, labels, list(range(20)))
     assert ((windows[..., 0] > 100) == (moved == 1)).mean() > 0.98
     assert len({mask.tobytes() for mask in moved}) == 20
+
+
+@pytest.mark.parametrize("entry", ALL[:2], ids=lambda entry: entry["name"])
+def test_black_and_white_stay_so_wherever_they_are_moved(entry: dict) -> None:
+    """Means of pixels are among them: nothing is cut to 0…255."""
+    for value in (0, 255):
+        image, labels = np.full((40, 40, 3), value, np.uint8), np.zeros((40, 40), np.uint8)
+        windows, _ = changed([entry | {"p": 1}], image, labels, list(range(40)))
+        assert (windows == value).all()
 
 
 def test_noise_is_normal_and_of_the_drawn_deviation() -> None:

@@ -149,7 +149,7 @@ def test_half_of_the_workers_plan(store: PixelStore, workers: int, planners: int
 
 def test_an_error_in_the_middle_does_not_end_an_epoch(store: PixelStore, monkeypatch: pytest.MonkeyPatch) -> None:
     loader = loader_of(store, Augment(), Multilabel(CLASSES))
-    monkeypatch.setattr(loader.pixels, "read", lambda found: [][1])
+    monkeypatch.setattr(loader.pixels, "read", lambda *found: [][1])
     with pytest.raises(IndexError):
         list(loader.epoch(0, ORDER, 0))
 
