@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, default_collate
 
+from tessera.errors import InputError
 from tessera.learn.dataset import Windows
 from tessera.learn.loop import Batch
 from tessera.tasks import Binary
@@ -31,6 +32,7 @@ class Batches:
     """
 
     name: str
+    ahead = True  # whether a thread makes them while a step runs, until there is no memory for one
     _made: "weakref.ref[Made | _Ahead]"  # of them, those that are asked for at present; they hold this object
 
     def __init__(
@@ -41,9 +43,10 @@ class Batches:
         workers: int,
         collate: Callable[[list], tuple],
         device: torch.device,
+        note: Callable[[str], None],
         pin: bool = False,
     ):
-        self.scored, self.batch, self.device = scored, batch, device
+        self.scored, self.batch, self.device, self.note = scored, batch, device, note
         self._keys: list[list[Key]] = []  # of each batch
         self._parts = DataLoader(
             parts, batch_sampler=self._keys, num_workers=workers, collate_fn=collate,
@@ -78,7 +81,7 @@ class Batches:
     ) -> "Made | _Ahead":
         self._keys[:] = [keys[start : start + batch] for start in starts]
         batches = Made(make, self._parts)
-        made = _Ahead(batches, self.device, at_once) if self._parts.num_workers else batches
+        made = _Ahead(batches, self, at_once) if self._parts.num_workers else batches
         self._made = weakref.ref(made)
         return made
 
@@ -94,8 +97,18 @@ class Loader(Batches):
 
     name = "workers"
 
-    def __init__(self, items: Windows, scored: Windows, task: Binary, batch: int, workers: int, device: torch.device):
-        super().__init__(_Items(items, scored), len(scored), batch, workers, _collate, device, device.type == "cuda")
+    def __init__(
+        self,
+        items: Windows,
+        scored: Windows,
+        task: Binary,
+        batch: int,
+        workers: int,
+        device: torch.device,
+        note: Callable[[str], None] = print,
+    ):
+        parts, pin = _Items(items, scored), device.type == "cuda"
+        super().__init__(parts, len(scored), batch, workers, _collate, device, note, pin)
         self.classes = task.channels
         self.encode = task.encode_soft_target if items.soft else task.encode_target
 
@@ -124,7 +137,17 @@ class Made:
         return len(self.parts)
 
     def __iter__(self) -> Iterator[tuple]:
-        return map(self.make, self.parts)
+        return map(self.make_now, self.parts)
+
+    def make_now(self, part: tuple) -> tuple:
+        """A batch, made while no step is. Raises InputError when there is no memory for it."""
+        try:
+            return self.make(part)
+        except torch.OutOfMemoryError:
+            raise InputError(
+                "the GPU's memory does not hold a batch of windows beside the network: lower batch or size, or take a "
+                "smaller encoder; TESSERA_LOADER=workers keeps pixels off the GPU"
+            ) from None
 
     def make_next(self) -> None:
         """Nothing: there is no thread."""
@@ -140,33 +163,50 @@ class _Ahead:
     says when the backward pass begins. at_once: there is none, and the thread need not be told.
     """
 
-    def __init__(self, batches: "Made", device: torch.device, at_once: bool):
-        self.batches, self.device, self.at_once = batches, device, at_once
+    def __init__(self, batches: Made, loader: Batches, at_once: bool):
+        self.batches, self.loader, self.at_once = batches, loader, at_once
+        self._thread: ThreadPoolExecutor | None = None  # while they are asked for
         self._coming: Future | None = None
 
     def __len__(self) -> int:
         return len(self.batches)
 
     def __iter__(self) -> Iterator[tuple]:
-        self._parts, self._coming = iter(self.batches.parts), None
-        with ThreadPoolExecutor(1, initializer=_use, initargs=(self.device,)) as self._thread:
-            while (found := self._taken()) is not None:
-                part, batch = found
-                batch = self.batches.make(part) if batch is None else batch
-                if self.at_once:
-                    self.make_next()
-                yield batch
+        self._parts = iter(self.batches.parts)
+        with ThreadPoolExecutor(1, initializer=_use, initargs=(self.loader.device,)) as self._thread:
+            try:
+                while (found := self._taken()) is not None:
+                    part, batch = found
+                    batch = self._made_behind(part) if batch is None else batch
+                    if self.at_once:
+                        self.make_next()
+                    yield batch
+            finally:
+                self._thread = self._coming = None
 
     def make_next(self) -> None:
-        """Lets the thread begin with the next batch, unless it has."""
+        """Lets the thread begin with the next batch, unless it has; outside an iteration there is none."""
+        if self._thread and self.loader.ahead:
+            self._submit()
+
+    def _submit(self) -> None:
         if self._coming is None:
             self._coming = self._thread.submit(self._next_one)
 
     def _taken(self) -> tuple[tuple, tuple | None] | None:
         """The next batch behind what it was made of; None at the end."""
-        self.make_next()
+        self._submit()
         coming, self._coming = self._coming, None
         return coming.result()
+
+    def _made_behind(self, part: tuple) -> tuple:
+        """A batch for which the thread found no memory. It is not tried again: torch would empty its cache beside each
+        step, in vain."""
+        batch = self.batches.make_now(part)
+        if self.loader.ahead:
+            self.loader.ahead = False
+            self.loader.note("out of GPU memory for a batch beside a step: from here on each is made behind it")
+        return batch
 
     def _next_one(self) -> tuple[tuple, tuple | None] | None:
         part = next(self._parts, None)

@@ -16,6 +16,7 @@ import torch
 
 from tessera.data.pixels import PixelStore
 from tessera.data.stacks import Stack
+from tessera.errors import InputError
 from tessera.learn.augmentations.build import build_augmentation
 from tessera.learn.dataset import Shape, Windows
 from tessera.learn.loading import Loader
@@ -186,17 +187,49 @@ def private_bytes(process: int) -> int:
 def test_a_batch_for_which_there_is_no_memory_is_made_behind_the_step(
     items: Windows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    loader = Loader(items, items, Binary(["a"]), batch=2, workers=1, device=CPU)
+    """And so are those to come, of later epochs as well: torch would empty its cache beside each step, in vain."""
+    said, failed, tried = [], [], threading.Event()
+    loader = Loader(items, items, Binary(["a"]), batch=2, workers=1, device=CPU, note=said.append)
     expected = [batch.items.tolist() for batch in loader.epoch(0, ORDER, 0)]
-    make, main = loader._training, threading.get_ident()
+    make, steps = loader._training, threading.Lock()
 
     def full(part: tuple) -> Batch:
-        if threading.get_ident() != main:
+        beside = steps.locked()
+        tried.set()
+        if beside:
+            failed.append(part[0])
             raise torch.OutOfMemoryError("no memory")
         return make(part)
 
     monkeypatch.setattr(loader, "_training", full)
-    assert [batch.items.tolist() for batch in loader.epoch(0, ORDER, 0)] == expected
+    for epoch in range(2):
+        found = []
+        for batch in loader.epoch(epoch, ORDER, 0):
+            found.append(batch.items.tolist())
+            tried.clear()
+            with steps:
+                loader.make_next()
+                assert tried.wait(0.1 if failed else 60) == (len(found) == 1 and epoch == 0)
+        assert found == expected
+    assert failed == [expected[1]]
+    assert len(said) == 1 and "each is made behind" in said[0]
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize("kind", ["_training", "_scoring"])
+def test_a_batch_for_which_there_is_no_memory_behind_a_step_is_an_error(
+    items: Windows, monkeypatch: pytest.MonkeyPatch, workers: int, kind: str
+) -> None:
+    def full(part: tuple) -> Batch:
+        raise torch.OutOfMemoryError("no memory")
+
+    said = []
+    loader = Loader(items, items, Binary(["a"]), batch=2, workers=workers, device=CPU, note=said.append)
+    monkeypatch.setattr(loader, kind, full)
+    batches = loader.epoch(0, ORDER, 0) if kind == "_training" else loader.each_once(2)
+    with pytest.raises(InputError, match=r"does not hold a batch of windows.*lower batch or size"):
+        next(iter(batches))
+    assert not said
 
 
 def test_the_next_batch_is_made_from_when_the_loop_says(items: Windows, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -219,8 +252,6 @@ def test_the_next_batch_is_made_from_when_the_loop_says(items: Windows, monkeypa
     assert [batch.items.tolist() for batch in batches] == [[4, 1], [5, 9]]
     assert made == [[3, 1], [4, 1], [5, 9]]
 
-    loader.make_next()  # of batches that have ended
-
     made.clear()
     begun = threading.Semaphore(0)
     scored = iter(loader.each_once(1))
@@ -228,6 +259,20 @@ def test_the_next_batch_is_made_from_when_the_loop_says(items: Windows, monkeypa
     assert begun.acquire(timeout=60) and begun.acquire(timeout=60)
     assert len(list(scored)) == 2
     assert made == [[0], [1], [2]]
+
+
+def test_outside_an_iteration_the_loop_may_say_so_in_vain(items: Windows) -> None:
+    loader = Loader(items, items, Binary(["a"]), batch=2, workers=1, device=CPU)
+    held = loader.epoch(0, ORDER, 0)
+    loader.make_next()
+    assert [batch.items.tolist() for batch in held] == [[3, 1], [4, 1], [5, 9]]
+    loader.make_next()
+    begun = iter(held)
+    next(begun)
+    loader.make_next()
+    begun.close()
+    loader.make_next()
+    assert [batch.items.tolist() for batch in held] == [[3, 1], [4, 1], [5, 9]]
 
 
 def test_a_loader_that_is_let_go_of_is_gone_at_once(items: Windows) -> None:

@@ -40,7 +40,7 @@ def build_loader(
 
     Raises InputError when `device` is asked for and cannot be.
     """
-    workers = Loader(items, scored, task, batch, machine.workers, machine.device)
+    workers = Loader(items, scored, task, batch, machine.workers, machine.device, note)
     usual = "device" if machine.device.type == "cuda" else "workers"
     if (before or usual if machine.loader == "auto" else machine.loader) == "workers":
         return workers
@@ -56,7 +56,7 @@ def build_loader(
     note(f"loads on {machine.device}: pixels and labels take {size / 2**30:.2f} GiB there")
     layout = Layout(store, sorted(images), task.permutation("flip_h"))
     pixels = DevicePixels(store, sorted(images), machine.device)
-    return DeviceLoader(items, scored, task, batch, machine.workers, layout, pixels, changes)
+    return DeviceLoader(items, scored, task, batch, machine.workers, layout, pixels, changes, note)
 
 
 def size_that_fits(store: PixelStore, images: Iterable[str], device: torch.device) -> int:

@@ -1,5 +1,6 @@
 """Batches, made on the device that trains."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -41,9 +42,10 @@ class DeviceLoader(Batches):
         layout: Layout,
         pixels: DevicePixels,
         changes: Changes,
+        note: Callable[[str], None],
     ):
-        plans = _Plans(items, scored, layout, changes)
-        super().__init__(plans, len(scored), batch, min(workers, max(PLANNERS, workers // 2)), _as_it_is, pixels.device)
+        plans, planners = _Plans(items, scored, layout, changes), min(workers, max(PLANNERS, workers // 2))
+        super().__init__(plans, len(scored), batch, planners, _as_it_is, pixels.device, note)
         self.shape, self.pixels, self.changes = items.shape, pixels, changes
         self.encode = task.encode_soft_target if items.soft else task.encode_target
 
