@@ -8,6 +8,7 @@ import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sized
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -19,7 +20,7 @@ from tessera.learn.loop import Batch
 from tessera.tasks import Binary
 
 AHEAD = 4  # batches that each process has ready
-SWITCH = 1e-4  # seconds after which a thread of theirs makes way for another
+SWITCH = 1e-4  # seconds after which a thread of theirs, or the one that makes batches, makes way for another
 LOOK = 1.0  # seconds after which they look whether the trainer lives
 
 Key = tuple[int | None, int]  # epoch and item; None: of what is scored
@@ -173,7 +174,7 @@ class _Ahead:
 
     def __iter__(self) -> Iterator[tuple]:
         self._parts = iter(self.batches.parts)
-        with ThreadPoolExecutor(1, initializer=_use, initargs=(self.loader.device,)) as self._thread:
+        with _taking_turns(), ThreadPoolExecutor(1, initializer=_use, initargs=(self.loader.device,)) as self._thread:
             try:
                 while (found := self._taken()) is not None:
                     part, batch = found
@@ -214,6 +215,17 @@ class _Ahead:
             return None if part is None else (part, self.batches.make(part))
         except torch.OutOfMemoryError:  # of which the step has most: this batch is made behind it
             return part, None
+
+
+@contextmanager
+def _taking_turns() -> Iterator[None]:
+    """A thread that runs Python makes way for another at once: a backward pass launches no kernel while it waits."""
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(SWITCH)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(usual)
 
 
 def _use(device: torch.device) -> None:

@@ -2,10 +2,11 @@ import gc
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from tessera.data.stacks import Stack
 from tessera.errors import InputError
 from tessera.learn.augmentations.build import build_augmentation
 from tessera.learn.dataset import Shape, Windows
-from tessera.learn.loading import Loader
+from tessera.learn.loading import SWITCH, Loader
 from tessera.learn.loop import Batch
 from tessera.params.model import Model
 from tessera.tasks import Binary
@@ -273,6 +274,19 @@ def test_outside_an_iteration_the_loop_may_say_so_in_vain(items: Windows) -> Non
     begun.close()
     loader.make_next()
     assert [batch.items.tolist() for batch in held] == [[3, 1], [4, 1], [5, 9]]
+
+
+@pytest.mark.parametrize("end", [list, next, Generator.close], ids=["at its end", "let go of", "closed"])
+def test_threads_take_turns_more_often_while_one_makes_batches(items: Windows, end: Callable) -> None:
+    usual = sys.getswitchinterval()
+    loader = Loader(items, items, Binary(["a"]), batch=2, workers=1, device=CPU)
+    batches = iter(loader.epoch(0, ORDER, 0))
+    assert sys.getswitchinterval() == usual
+    next(batches)
+    assert sys.getswitchinterval() == pytest.approx(SWITCH) != usual
+    end(batches)
+    del batches
+    assert sys.getswitchinterval() == usual
 
 
 def test_a_loader_that_is_let_go_of_is_gone_at_once(items: Windows) -> None:
