@@ -176,7 +176,7 @@ def _items(store: PixelStore, model: Model) -> Windows:
 def _loaded(store: PixelStore, model: Model, size: Size, device: torch.device, loader: str) -> Way:
     items = _items(store, model)
     made = build_loader(items, items, model, TASK, size.batch, Machine(device, size.workers, loader=loader), print)
-    order = np.arange((size.warm + size.steps) * size.batch)
+    order = np.arange((size.warm + size.steps + 1) * size.batch)  # the last step lets a batch be made like any other
     return Way(lambda: made.epoch(0, order, 0), made.make_next)
 
 

@@ -2,11 +2,15 @@
 
 import json
 import subprocess
+from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 
 import pytest
+import torch
 
 from benchmarks import inference, real, results, tiling, training, training_gpu, tuning
+from tessera.params.model import Model
 
 
 def test_the_tiling_benchmark_runs(capsys: pytest.CaptureFixture[str]) -> None:
@@ -34,6 +38,26 @@ def test_the_benchmark_of_loaders_runs(capsys: pytest.CaptureFixture[str]) -> No
     said = capsys.readouterr().out
     found = json.JSONDecoder().raw_decode(said, said.index("{\n"))[0]
     assert list(found["img/s"]["tiny"]) == ["network alone", "device", "workers", "naive"]
+
+
+@pytest.mark.parametrize("loader", ["device", "workers"])
+def test_the_benchmark_of_loaders_times_as_many_batches_as_steps(
+    tmp_path: Path, model: Callable[..., Model], loader: str
+) -> None:
+    """A thread makes the first of them during the last step of the warm-up, and one more than is learnt from."""
+    size = training_gpu.QUICK._replace(workers=1, warm=2, steps=3)
+    store, device = training_gpu.write_images(tmp_path, size), torch.device("cpu")
+    way = training_gpu._loaded(store, model(size=size.window), size, device, loader)
+    batches, made, found = way.batches(), [], []
+    make = batches.batches.make
+    batches.batches.make = lambda part: (made.append(part), make(part))[1]
+    steps = iter(batches)
+    for count in (size.warm, size.steps):
+        for _ in islice(steps, count):
+            way.meanwhile()
+        batches._coming.result()
+        found.append(len(made))
+    assert found == [size.warm + 1, size.warm + 1 + size.steps]
 
 
 def test_what_the_benchmark_of_loaders_knows_so_far_is_written(
