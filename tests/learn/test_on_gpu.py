@@ -18,6 +18,7 @@ from tessera.errors import InputError
 from tessera.learn import ranks
 from tessera.learn.augmentations.lists import LISTS
 from tessera.learn.dataset import Shape, Windows
+from tessera.learn.loading import Batches
 from tessera.learn.on_device.choice import build_loader
 from tessera.learn.progress import Clock
 from tessera.learn.run import Run
@@ -173,18 +174,57 @@ def test_a_window_that_does_not_fit_is_an_error(
         fit(store.path, model(**LEARNING))
 
 
+def loader_of(store: PixelStore, section: Model, machine: Machine) -> Batches:
+    """Of batches of all patches; the processes of `workers` change nothing."""
+    items = Windows(store, PATCHES, 32, Shape.of(section), lambda image, labels, seed: (image, labels), seed=1)
+    return build_loader(items, items, section, Binary(["a"]), 9, machine, print)
+
+
 @pytest.mark.parametrize("name", LISTS)
 def test_windows_made_there_are_those_made_on_a_cpu(store: PixelStore, model: Callable[..., Model], name: str) -> None:
     """But for rounding, which moves a grey value by one, and a label where two pixels are as near."""
     section, batches = model(augment=[name], margin=8, slices=3 if name == "volume" else 1), {}
-    items = Windows(store, PATCHES, 32, Shape.of(section), lambda image, labels, seed: (image, labels), seed=1)
     for device in (CPU, GPU):
-        loader = build_loader(items, items, section, Binary(["a"]), 8, Machine(device, loader="device"), print)
-        batches[device] = list(loader.epoch(1, np.arange(64), 0))
+        batches[device] = list(loader_of(store, section, Machine(device, loader="device")).epoch(1, np.arange(63), 0))
     for one, other in zip(batches[CPU], batches[GPU], strict=True):
         far = (one.windows.int() - other.windows.cpu().int()).abs()
         assert (far > 1).float().mean() < 2e-3
         assert (one.target != other.target.cpu()).float().mean() < 2e-3
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_a_batch_is_made_without_waiting_for_the_gpu(store: PixelStore, model: Callable[..., Model], name: str) -> None:
+    """But for the first, which sends what is kept."""
+    section = model(augment=[name], margin=8, zoom=1.3, slices=3 if name == "volume" else 1)
+    loader = loader_of(store, section, Machine(GPU, 0, loader="device"))
+    plans = [loader._parts.dataset.__getitems__([(0, 9 * n + k) for k in range(9)]) for n in range(4)]
+    for plan in plans:  # each change happens to some, and to all
+        loader._training(plan)
+    torch.cuda.synchronize()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        for plan in plans:
+            loader._training(plan)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
+@pytest.mark.parametrize("loader", ["device", "workers"])
+def test_batches_that_a_thread_makes_beside_a_backward_pass_are_those_made_one_by_one(
+    store: PixelStore, model: Callable[..., Model], loader: str
+) -> None:
+    section, order = model(augment=["medium"], margin=8), np.arange(90)
+    alone, beside = (loader_of(store, section, Machine(GPU, workers, loader=loader)) for workers in (0, 2))
+    network = nn.Sequential(*(nn.Conv2d(3, 3, 3, padding=1) for _ in range(100))).to(GPU)
+    found = []
+    for batch in beside.epoch(1, order, 0):
+        loss = network(batch.windows.float() / 255).sum()
+        beside.make_next()
+        loss.backward()
+        found.append(batch)
+    for one, other in zip(found, alone.epoch(1, order, 0), strict=True):
+        assert all(torch.equal(mine, theirs) for mine, theirs in zip(one, other, strict=True))
+    assert len(found) == 10
 
 
 # Several processes. NCCL asks for a GPU each; on one GPU two of them talk through the host.
