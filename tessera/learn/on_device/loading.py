@@ -11,7 +11,7 @@ from tessera.learn.dataset import Windows
 from tessera.learn.loading import Batches, Key, classes_last
 from tessera.learn.loop import Batch
 from tessera.learn.on_device.build import Changes
-from tessera.learn.on_device.pixels import DevicePixels, Layout, Packed, pack, send
+from tessera.learn.on_device.pixels import DevicePixels, Layout, Packed, pack, send_packed
 from tessera.learn.on_device.turns import Turn
 from tessera.learn.on_device.zooming import resize, resize_labels
 from tessera.tasks import Binary
@@ -63,7 +63,7 @@ class DeviceLoader(Batches):
 
     def _read(self, plan: Plan, size: int) -> tuple[torch.Tensor, ...]:
         """Windows and labels, and behind them what is drawn for their changes."""
-        down, across, label_down, label_across, *drawn = send(plan.packed, self.device)
+        down, across, label_down, label_across, *drawn = send_packed(plan.packed, self.device)
         windows, labels = self.pixels.read(down, across, label_down, label_across)
         return resize(windows, size), resize_labels(labels, size), *drawn
 

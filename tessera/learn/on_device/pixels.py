@@ -151,11 +151,15 @@ def pack(arrays: Iterable[np.ndarray]) -> Packed:
     return Packed(np.concatenate(parts), [len(part) for part in parts], forms)
 
 
-def send(packed: Packed, device: torch.device) -> list[torch.Tensor]:
-    """The arrays on the device; a GPU goes on with its work meanwhile."""
-    whole = torch.from_numpy(packed.whole)
-    whole = whole.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else whole.to(device)
-    parts = zip(whole.split(packed.lengths), packed.forms, strict=True)
+def send(array: np.ndarray, device: torch.device) -> torch.Tensor:
+    """The array on the device; a GPU goes on with its work meanwhile."""
+    tensor = torch.from_numpy(array)
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
+
+
+def send_packed(packed: Packed, device: torch.device) -> list[torch.Tensor]:
+    """The arrays on the device, likewise."""
+    parts = zip(send(packed.whole, device).split(packed.lengths), packed.forms, strict=True)
     return [part.view(dtype)[: math.prod(shape)].view(shape) for part, (dtype, shape) in parts]
 
 

@@ -10,7 +10,7 @@ import torch
 from tessera.learn.augmentations.stain import HED
 from tessera.learn.on_device.build import ALWAYS, CHANGES, Changes
 from tessera.learn.on_device.change import NotOnDeviceError
-from tessera.learn.on_device.pixels import pack, send
+from tessera.learn.on_device.pixels import pack, send_packed
 from tessera.learn.on_device.turns import TURNS, Turn, draw_turn
 
 ALL = [
@@ -42,7 +42,7 @@ def changed(entries: list[dict], image: np.ndarray, labels: np.ndarray, seeds: l
     planes = torch.from_numpy(labels)[None].repeat(len(seeds), 1, 1, 1)
     randoms = [np.random.default_rng(seed) for seed in seeds]
     changes = Changes(entries, slices)
-    _, *drawn = send(pack([np.arange(len(seeds)), *changes.draw(randoms)]), windows.device)
+    _, *drawn = send_packed(pack([np.arange(len(seeds)), *changes.draw(randoms)]), windows.device)
     windows, planes = changes.apply(windows, planes, drawn)
     return windows.movedim(1, -1).numpy(), planes[:, 0].numpy()
 

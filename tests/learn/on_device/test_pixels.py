@@ -11,7 +11,7 @@ import torch
 from tessera.data.pixels import PixelStore, create_image
 from tessera.data.stacks import Stack
 from tessera.learn.dataset import Shape, Windows
-from tessera.learn.on_device.pixels import DevicePixels, Layout, pack, send
+from tessera.learn.on_device.pixels import DevicePixels, Layout, pack, send_packed
 from tessera.learn.on_device.turns import Turn
 
 CPU = torch.device("cpu")
@@ -72,7 +72,7 @@ def test_both_paths_read_the_same_bytes(tmp_path: Path, seed: int) -> None:
     places = [items.place(index)[0] for index in range(2 * len(items))]
     names = patches.image_id.unique()
     found = Layout(store, names, range(classes)).find(items, places, [Turn()] * len(places))
-    windows, labels = DevicePixels(store, names, CPU).read(*send(pack(found), CPU))
+    windows, labels = DevicePixels(store, names, CPU).read(*send_packed(pack(found), CPU))
     cut = slice(items.edge, items.edge + items.shape.size)
     for index in range(len(places)):
         window, label = items[index]
@@ -99,7 +99,7 @@ def test_a_turn_moves_labels_with_pixels_and_swaps_paired_classes_of_a_mirror_im
     names = patches.image_id.unique()
     layout, pixels = Layout(store, names, [1, 0, 2]), DevicePixels(store, names, CPU)
     found = [layout.find(items, places, [way] * len(places)) for way in (Turn(), turn)]
-    plain, (windows, labels) = (pixels.read(*send(pack(one), CPU)) for one in found)
+    plain, (windows, labels) = (pixels.read(*send_packed(pack(one), CPU)) for one in found)
     np.testing.assert_array_equal(windows, turned(plain[0].numpy(), turn))
     expected = turned(plain[1].numpy(), turn)
     np.testing.assert_array_equal(labels, expected[:, [1, 0, 2]] if turn.mirrors else expected)
