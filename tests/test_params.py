@@ -115,6 +115,7 @@ WRONG = [
     ({"data.task": "multilabel"}, ["data: task binary goes with one class"]),
     ({"models.Unet-2D": {}}, ["models.Unet-2D"]),
     ({"models.unet_2d.lr": -1}, ["models.unet_2d.lr = -1", "0"]),
+    ({"models.unet_2d.ema": 1.0}, ["models.unet_2d.ema = 1.0", "less than 1"]),
     ({"models.unet_2d.params_max": 0}, ["models.unet_2d.params_max = 0"]),
     ({"models.unet_2d.weights": {"file": "a.pt", "sha": "0"}}, ["models.unet_2d.weights", "{file: <file>, sha256:"]),
     ({"models.unet_2d.weights": {"file": "a.pt", "sha256": "0"}}, ["models.unet_2d.weights", "64 hexadecimal"]),
@@ -282,6 +283,44 @@ def test_a_wrong_key_stops_with_its_full_path(tmp_path: Path, changes: dict, sai
         _load(tmp_path, changes)
     for piece in said:
         assert piece in str(error.value)
+
+
+BOOLEANS = {  # key → a boolean there, and where it is found
+    **{f"models.unet_2d.{key}": (True, "") for key in ("ema", "warmup", "freeze", "size", "patience", "clip", "zoom")},
+    **{f"models.unet_2d.{key}": (False, "") for key in ("weight_decay", "margin", "positive_share", "seed")},
+    "models.unet_2d.positive_share": ([0.9, True], ".1"),
+    "models.unet_2d.mix": ({"cutmix": True}, ".cutmix"),
+    "models.unet_2d.loss": ({"bce": True}, ".bce.weight"),
+    "models.unet_2d.loss.dice": ({"weight": True}, ".weight"),
+    "models.unet_2d.augment": ({"brightness": True}, ".brightness"),
+    "data.ignore": (True, ""),
+    "data.rle_base": (True, ""),
+    "clean.weight": ({"a": True}, ".a"),
+    "fold.run": ([0, True], ".1"),
+    "predict.sizes": ([{"weight": True}], ".0.weight"),
+    "score.thresholds": ([0.5, True], ".1"),
+}
+
+
+@pytest.mark.parametrize("key", BOOLEANS)
+def test_a_boolean_is_no_number(tmp_path: Path, key: str) -> None:
+    value, inner = BOOLEANS[key]
+    with pytest.raises(InputError) as error:
+        _load(tmp_path, {key: value})
+    got = "false" if value is False else "true"
+    assert f"{tmp_path / 'params.yaml'}: {key}{inner}: a number is expected, got {got}" in error.value.args
+
+
+def test_a_boolean_is_no_probability_of_a_transform(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="Blur: p is a probability in 0…1, got True"):
+        _load(tmp_path, {"models.unet_2d.augment": [{"name": "Blur", "p": True}]})
+
+
+def test_a_boolean_stays_one_where_it_may_stand(tmp_path: Path) -> None:
+    free = {"name": "CLAHE", "p": 0.5, "always": [True]}
+    changes = {"augment": [free], "allow_noncommercial": False, "arguments": {"decoder_use_norm": False}}
+    model = _load(tmp_path, {f"models.unet_2d.{key}": value for key, value in changes.items()}).models["unet_2d"]
+    assert {key: getattr(model, key) for key in changes} == changes
 
 
 def test_all_wrong_keys_are_listed_at_once(tmp_path: Path) -> None:

@@ -52,7 +52,7 @@ def _check(entry: object) -> None:
     if not isinstance(entry, dict) or not isinstance(entry.get("name"), str):
         raise ValueError(f"an entry is one of {', '.join(LISTS)}, or {form}; got {entry!r}")
     p = entry.get("p", 1)
-    if not isinstance(p, int | float) or not 0 <= p <= 1:
+    if isinstance(p, bool) or not isinstance(p, int | float) or not 0 <= p <= 1:
         raise ValueError(f"{entry['name']}: p is a probability in 0…1, got {p!r}")
     inner = entry.get("transforms", [])
     if not isinstance(inner, list) or ("transforms" in entry and not inner):

@@ -4,12 +4,14 @@ import difflib
 import re
 import typing
 
-from tessera.params.section import Section
+from tessera.params.section import NO_NUMBER, Section
 
 PATTERNS = {  # of pydantic, in words
     r"^[a-z0-9_]+$": "becomes a file name: [a-z0-9_] alone, as in large_bowel",
     r"^#[0-9a-fA-F]{6}$": 'must be a colour in quotes, # and six digits of 0-9a-f, as in "#ff0000"',
 }
+# Of pydantic, and our own; a boolean that is out of range is told that it is no number.
+OF_NUMBERS = {NO_NUMBER.type, "greater_than", "greater_than_equal", "less_than", "less_than_equal"}
 
 
 def explain(error: dict, root: type[Section]) -> str:
@@ -21,6 +23,8 @@ def explain(error: dict, root: type[Section]) -> str:
     if error["type"] == "extra_forbidden":
         known = _keys_at(root, above)
         return f"{where} = {error['input']!r} is not a known key{_near(last, known)}. Known: {', '.join(known)}"
+    if isinstance(error["input"], bool) and error["type"] in OF_NUMBERS:
+        return f"{where}: a number is expected, got {str(error['input']).lower()}"
     said = _expected(error, root)
     if last == "[key]":
         return f"{where}: this key {said}"

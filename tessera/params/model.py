@@ -67,7 +67,7 @@ class Model(Section):
     schedule: Literal["onecycle", "cosine", "poly"] = "onecycle"
     warmup: Share = 0.1  # share of all steps
     clip: float | None = Field(gt=0, default=None)  # gradient norm
-    ema: Share = 0  # decay a step; 0 is off
+    ema: float = Field(ge=0, lt=1, default=0)  # decay a step; 0 is off; at 1 the average would never learn
     loss: Loss
     auxiliary: Auxiliary | None = later(None)
     augment: Augmenting = Augment()  # ranges, a name or a list
