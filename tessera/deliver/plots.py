@@ -64,7 +64,7 @@ def _learning_curve(by_fold: dict[int, pd.DataFrame], every: pd.DataFrame) -> st
             lower.plot(scored.epoch, scored.score, marker="o", markersize=4, **line)
             rate.plot(history.epoch, history.lr, **line)
         upper.set(ylabel="training loss", ylim=_range(every.loss))
-        lower.set(ylabel="score of the fold", ylim=_range(every.score))
+        lower.set(ylabel="Dice of the fold", ylim=_range(every.score))
         rate.set(ylabel="learning rate", ylim=_range(every.lr), xlabel="epoch")
         rate.xaxis.get_major_locator().set_params(integer=True)
         _legend(upper, len(by_fold))

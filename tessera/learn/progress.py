@@ -1,6 +1,7 @@
 """What a training says to the person who waits for it."""
 
 import time
+from datetime import timedelta
 
 import torch
 from tqdm import tqdm
@@ -45,25 +46,27 @@ class Clock:
             self.timed = time.perf_counter()
         if self.steps == 1 + self.timing:
             a_step = (time.perf_counter() - self.timed) / self.timing
-            self.note(f"{1000 * a_step:.0f} ms a step: about {a_step * self.left / 3600:.2f} hours, scoring apart")
+            self.note(f"{1000 * a_step:.0f} ms a step: about {_hours(a_step * self.left)} (h:mm:ss), scoring apart")
 
     def say(self, row: dict) -> None:
-        """One line an epoch: loss, score, img/s, data wait, peak memory, time to go."""
-        score = "" if row["score"] is None else f"  score {row['score']:.4f}"
+        """One line an epoch: loss, score, img/s, data wait, peak memory, time to go.
+
+        The score is pooled Dice at probability 0.5, whatever `score:` of params.yaml is: it is named, not to be taken for
+        that one.
+        """
+        dice = "" if row["score"] is None else f"  Dice {row['score']:.4f}"
         to_go = (time.perf_counter() - self.trained) / max(self.steps, 1) * self.left
         self.note(
-            f"epoch {row['epoch']}/{self.epochs}  loss {row['loss']:.4f}{score}  "
+            f"epoch {row['epoch']}/{self.epochs}  loss {row['loss']:.4f}{dice}  "
             f"{row['images'] / row['seconds']:.1f} img/s  data wait {row['data_wait']:.0%}  {self._memory()}  "
-            f"ETA {to_go / 3600:.2f} h"
+            f"ETA {_hours(to_go)}"
         )
 
     def end(self, record: dict) -> None:
-        """One line: what the best epoch on the fold scored beside the last one, and what is kept."""
+        """One line: the Dice of the best epoch on the fold beside the last one's, and what is kept."""
         best, last = record["score_best"], record["score_last"]
-        score = (
-            "no fold held out" if best is None else f"best {best:.4f}  last {last:.4f}  best − last {best - last:.4f}"
-        )
-        self.note(f"{score}  kept: {record['kept']}")
+        dice = f"best Dice {best:.4f}  last {last:.4f}  best − last {best - last:.4f}" if best is not None else ""
+        self.note(f"{dice or 'no fold held out'}  kept: {record['kept']}")
 
     def note(self, text: str) -> None:
         """Prints a line, above the bar where there is one."""
@@ -74,3 +77,8 @@ class Clock:
         if self.device.type == "cuda":
             return f"GPU memory {torch.cuda.max_memory_allocated(self.device) / 2**30:.1f} GiB"
         return f"memory {peak_memory() / 2**30:.1f} GiB"
+
+
+def _hours(seconds: float) -> str:
+    """As h:mm:ss, of a short run too; beyond a day: 2 days, 3:05:10."""
+    return str(timedelta(seconds=round(seconds)))

@@ -72,7 +72,8 @@ class Model(Section):
     auxiliary: Auxiliary | None = later(None)
     augment: Augmenting = Augment()  # ranges, a name or a list
     mix: Mix = later(Mix())
-    keep: Literal["last", "best", "mean_of_best", "mean_of_last"] = "last"  # epochs; mean_of_last is SWA
+    # epochs; best by the pooled Dice at 0.5 of the fold's windows, whatever `score` is: another one retrains nothing
+    keep: Literal["last", "best", "mean_of_best", "mean_of_last"] = "last"  # mean_of_last is SWA
     keep_epochs: int | None = later(None, ge=2)  # how many a mean is of
     validate_every: int = Field(ge=1, default=1)  # epochs; the last one is always scored
     patience: int | None = later(None, ge=1)  # scored epochs without a better one, after which training stops

@@ -188,7 +188,7 @@ def test_the_page_needs_nothing_but_itself(page: str) -> None:
 
 def test_the_learning_rate_is_drawn_beside_loss_and_score(page: str) -> None:
     figures = [base64.b64decode(one).decode() for one in re.findall(r'src="data:image/svg\+xml;base64,([^"]*)"', page)]
-    labels = ["training loss", "score of the fold", "learning rate"]
+    labels = ["training loss", "Dice of the fold", "learning rate"]
     assert sum(all(f">{label}</text>" in figure for label in labels) for figure in figures) == len(MODELS)
 
 
