@@ -163,6 +163,22 @@ def test_what_is_found_in_an_empty_truth_is_pushed_down(name: str) -> None:
     assert (logits.grad > 0).all()
 
 
+def test_of_what_is_found_in_an_empty_truth_lovasz_pushes_down_what_is_surest() -> None:
+    logits = LOGITS.clone().requires_grad_()
+    build("lovasz")(logits, torch.zeros_like(TARGET), VALID).backward()
+    assert torch.equal(logits.grad, (logits == logits.max()).float())
+
+
+@pytest.mark.parametrize("name", REGIONS)
+def test_all_found_in_an_empty_truth_costs_something_but_at_the_boundary(name: str) -> None:
+    empty = torch.zeros(1, 1, 9, 9)
+    everything, nothing = (build(name)(torch.full_like(empty, logit), empty, empty + 1) for logit in (9, -9))
+    if name == "boundary":  # where no edge is, none is wrong
+        assert everything == nothing == 0
+    else:
+        assert everything > nothing + 0.4
+
+
 @pytest.mark.parametrize("name", sorted(set(LOSSES) - {"lovasz"}))
 def test_soft_labels_are_met_best_by_their_own_probabilities(name: str) -> None:
     _, target, valid = example(soft=True)

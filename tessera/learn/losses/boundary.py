@@ -11,6 +11,8 @@ def boundary(
 ) -> torch.Tensor:
     """1 − F1 of edge pixels that have one of the other's within `tolerance` px; pooled or per image, mean over classes.
 
+    To stand beside another term: a map without edges, all found or nothing, costs 0 in an empty truth, or a full one.
+
     Max-pooling finds the edges, so it needs no distance map of the truth. Source: Bokhovkin & Burnaev 2019, Boundary
     Loss for Remote Sensing Imagery Semantic Segmentation; min(a, b) in place of a·b as in `soft_counts`.
     """
