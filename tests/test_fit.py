@@ -1,13 +1,16 @@
-"""What a training leaves, on a disk that is full for a while."""
+"""What a training leaves, also on a disk that is full for a while."""
 
+import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from unittest.mock import Mock
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from stages import finished
 from stages import fit as stage
@@ -15,8 +18,13 @@ from tessera import paths
 from tessera.data.boxes import BOX
 from tessera.data.pixels import PixelStore
 from tessera.errors import InputError
+from tessera.learn import training
+from tessera.learn.checkpoints import read_about
 from tessera.learn.fit import Fit
-from tessera.learn.loop import train_epoch
+from tessera.learn.loop import Batch, train_epoch
+from tessera.learn.networks.licences import NVIDIA
+from tessera.learn.run import Run
+from tessera.learn.training import Training
 from tessera.tasks import Binary
 
 
@@ -26,7 +34,8 @@ def fit(
 ) -> Fit:
     monkeypatch.setenv("TESSERA_DEVICE", "cpu")
     monkeypatch.chdir(tmp_path)
-    store = pixel_store({name: np.zeros((1, 64, 64, 1), np.uint8) for name in "ab"})
+    rng = np.random.default_rng(0)
+    store = pixel_store({name: rng.integers(0, 256, (1, 64, 64, 1), np.uint8) for name in "ab"})
     manifest = pd.DataFrame([("a", "g", "d", 1)], columns=["image_id", "group", "digest", "channels"])
     patches = pd.DataFrame([("a", 0, 0, 0), ("a", 0, 32, 32)], columns=["image_id", "z", "y", "x"])
     windows = pd.DataFrame([("a", 0, 1, 0, 64, 0, 64)], columns=BOX)
@@ -35,6 +44,51 @@ def fit(
         "m", 0, model(epochs=1), Binary(["a"]), "none", 32, store, manifest, patches.assign(positive_fraction=0.0),
         windows, held_out,
     )  # fmt: skip
+
+
+def changed(fit: Fit, **keys: object) -> Fit:
+    """The fit of a model with other keys."""
+    return fit._replace(section=fit.section.model_copy(update=keys))
+
+
+def test_the_averaged_weights_are_what_remains(fit: Fit, monkeypatch: pytest.MonkeyPatch) -> None:
+    runs: list[Run] = []
+    original = Training.fit
+    monkeypatch.setattr(Training, "fit", lambda *given: runs.append(original(*given)) or runs[-1])
+    stage.run(changed(fit, ema=0.9))
+    written = load_file(paths.weights("m", 0))
+    averaged, last = (network.state_dict() for network in (runs[-1].ema.network, runs[-1].network))
+    assert all(torch.equal(written[name], tensor) for name, tensor in averaged.items())
+    assert not all(torch.equal(written[name], tensor) for name, tensor in last.items())
+
+
+def test_checkpoint_and_record_name_the_encoder_s_licence(fit: Fit) -> None:
+    stage.run(changed(fit, encoder="mit_b0"))
+    record = json.loads(paths.record("m", 0).read_text())
+    assert read_about(paths.weights("m", 0))["licence"] == record["licence"] == NVIDIA
+
+
+def test_the_first_batch_is_shown_before_the_first_step_as_it_sees_it(
+    fit: Fit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown, stepped = [], []
+    original = training.write_first_batch
+
+    def show(path: Path, indexed: object, windows: object, items: list[int], channels: int) -> None:
+        shown.append([windows[item][0] for item in items])
+        original(path, indexed, windows, items, channels)
+
+    def step(run: Run, batches: Iterable[Batch], *others: object) -> dict:
+        batches = list(batches)
+        stepped.append((paths.first_batch("m", 0).exists(), batches[0].windows))
+        return train_epoch(run, batches, *others)
+
+    monkeypatch.setattr(training, "write_first_batch", show)
+    monkeypatch.setattr(training, "train_epoch", step)
+    stage.run(changed(fit, patches=8, batch=8))
+    (windows,), (_of_the_probe, (there, first)) = shown, stepped
+    assert there
+    assert torch.equal(torch.stack(windows), first)
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="a full disk is made by Linux alone")
@@ -120,7 +174,7 @@ def test_the_key_is_also_of_the_patches(fit: Fit) -> None:
 
 def test_epochs_without_a_score_have_none_in_plots(fit: Fit) -> None:
     """DVC's plots draw an empty field as 0."""
-    stage.run(fit._replace(section=fit.section.model_copy(update={"epochs": 2, "validate_every": 2})))
+    stage.run(changed(fit, epochs=2, validate_every=2))
     history = paths.history("m", 0)
     assert [line.endswith(",nan") for line in history.read_text().splitlines()[1:]] == [True, False]
     assert pd.read_csv(history).score.isna().tolist() == [True, False]

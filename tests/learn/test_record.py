@@ -2,10 +2,15 @@ import json
 
 import pandas as pd
 import pytest
+import torch
+from torch import nn
 
 from tessera.data.boxes import BOX
 from tessera.errors import InputError
-from tessera.learn.record import describe_seen
+from tessera.learn.kept import Kept
+from tessera.learn.progress import Clock
+from tessera.learn.record import describe, describe_seen
+from tessera.learn.run import Run
 from tessera.predict.guard import refuse_seen
 
 MANIFEST = pd.DataFrame(
@@ -42,3 +47,17 @@ def test_the_guard_knows_every_slice_that_was_listed(z: int) -> None:
             refuse_seen(about, part, MANIFEST, "part", 0)
     else:
         refuse_seen(about, part, MANIFEST, "part", 0)
+
+
+@pytest.mark.parametrize(
+    ("how", "count", "epochs"),
+    [("last", None, [3]), ("best", None, [2]), ("mean_of_best", 2, [1, 2]), ("mean_of_last", 2, [2, 3])],
+)
+def test_checkpoint_and_record_say_which_epochs_are_kept(how: str, count: int | None, epochs: list[int]) -> None:
+    network, kept, history = nn.Linear(1, 1), Kept(how, count), []
+    for epoch, score in enumerate([0.6, 0.8, 0.5], 1):
+        kept.offer(epoch, score, network)
+        history.append({"score": score, "images": 4, "seconds": 1.0})
+    run = Run(network, *[None] * 5, epoch=3, history=history, kept=kept)
+    for said in describe({"model": "m"}, run, Clock("tiny", 3), torch.device("cpu")):
+        assert (said["model"], said["epochs"], said["kept"], said["kept_epochs"]) == ("m", 3, how, epochs)
