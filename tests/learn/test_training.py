@@ -1,6 +1,6 @@
 """A tiny network on two images whose bright squares are the class."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +12,11 @@ from pydantic import ValidationError
 from tessera.data.boxes import BOX
 from tessera.data.pixels import PixelStore
 from tessera.errors import InputError
+from tessera.learn import training
+from tessera.learn.loop import Batch, train_epoch, validate
 from tessera.learn.losses.build import LOSSES
 from tessera.learn.progress import Clock
 from tessera.learn.run import Run
-from tessera.learn.sampling import draw_epoch
 from tessera.learn.training import Material, Training
 from tessera.machine import Machine
 from tessera.params.model import Model
@@ -33,9 +34,10 @@ def store(pixel_store: Callable[..., PixelStore]) -> PixelStore:
     return pixel_store(pixels, dict.fromkeys(pixels, labels))
 
 
-def fit(store: PixelStore, model: Model, state: Path, amp: str = "none", compile: bool = False) -> Run:
+def fit(store: PixelStore, model: Model, state: Path, amp: str = "none", compile: bool = False, **columns: list) -> Run:
+    """Trains on nine patches, with further columns, which are positive unless those say otherwise."""
     places = [("a", 0, y, x) for y in (0, 16, 32) for x in (0, 16, 32)]
-    patches = pd.DataFrame(places, columns=["image_id", "z", "y", "x"]).assign(positive_fraction=0.3)
+    patches = pd.DataFrame(places, columns=["image_id", "z", "y", "x"]).assign(**{"positive_fraction": 0.3} | columns)
     held_out = pd.DataFrame([("b", 0, 1, 0, 64, 0, 64)], columns=BOX)
     torch.set_num_threads(1)
     return Training(model, Binary(["a"]), amp, Machine(CPU, compile=compile)).fit(
@@ -43,8 +45,30 @@ def fit(store: PixelStore, model: Model, state: Path, amp: str = "none", compile
     )
 
 
+@pytest.fixture
+def trained(monkeypatch: pytest.MonkeyPatch) -> list[list[int]]:
+    """The items that the steps see, a list an epoch."""
+    epochs: list[list[int]] = []
+
+    def watched(run: Run, batches: Iterable[Batch], *others: object) -> dict:
+        def each() -> Iterator[Batch]:
+            for batch in batches:
+                epochs[-1] += batch.items.tolist()
+                yield batch
+
+        epochs.append([])
+        return train_epoch(run, each(), *others)
+
+    monkeypatch.setattr(training, "train_epoch", watched)
+    return epochs
+
+
+def equal(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
+    return all(map(torch.equal, one.values(), other.values()))
+
+
 def same(one: Run, other: Run) -> bool:
-    return all(map(torch.equal, one.network.state_dict().values(), other.network.state_dict().values()))
+    return equal(one.network.state_dict(), other.network.state_dict())
 
 
 @pytest.mark.parametrize("amp", ["none", "bf16", "fp16"])
@@ -166,29 +190,70 @@ def test_a_transform_that_cannot_be_is_refused_before_the_first_step(
 
 
 def test_an_epoch_draws_what_the_params_balance(
-    store: PixelStore, model: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    store: PixelStore, model: Callable, tmp_path: Path, trained: list[list[int]]
 ) -> None:
     """The lone patch of a group comes as often as the eight of the other."""
-    drawn = []
-    monkeypatch.setattr(
-        "tessera.learn.training.draw_epoch", lambda *given: (drawn.append(draw_epoch(*given)), drawn[-1])[1]
-    )
-    patches = pd.DataFrame(
-        [("a", 0, y, x) for y in (0, 16, 32) for x in (0, 16, 32)], columns=["image_id", "z", "y", "x"]
-    )
-    patches = patches.assign(positive_fraction=[0.3] * 9, group=["alone"] + ["others"] * 8)
-    section = model(epochs=2, patches=8, balance="group")
-    held_out = pd.DataFrame([("b", 0, 1, 0, 64, 0, 64)], columns=BOX)
-    training = Training(section, Binary(["a"]), "none", Machine(CPU))
-    training.fit(Material(store, patches, 32, 1), held_out, tmp_path / "state.pt", Clock("tiny", 2))
-    assert [int((items % 9 == 0).sum()) for items in drawn] == [4, 4]
+    groups = ["alone"] + ["others"] * 8
+    fit(store, model(epochs=2, patches=8, balance="group"), tmp_path / "state.pt", group=groups)
+    assert [sum(item % 9 == 0 for item in items) for items in trained] == [4, 4]
+
+
+def test_each_epoch_has_an_order_and_a_share_of_positives_of_its_own(
+    store: PixelStore, model: Callable, tmp_path: Path, trained: list[list[int]]
+) -> None:
+    fit(store, model(epochs=2, batch=3), tmp_path / "all.pt")
+    assert sorted(trained[0]) == sorted(trained[1]) == list(range(9))
+    assert trained[0] != trained[1]
+    trained.clear()
+    annealed = model(epochs=3, patches=4, positive_share=[1, 0])
+    fit(store, annealed, tmp_path / "annealed.pt", positive_fraction=[0.3] * 4 + [0] * 5)
+    assert [sum(item % 9 < 4 for item in items) for items in trained] == [4, 2, 0]
+
+
+def test_each_step_has_the_rate_of_the_schedule_with_the_warm_up_of_the_params(
+    store: PixelStore, model: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rates: list[float] = []
+
+    def watch(self: Clock, run: Run, *_: object) -> None:
+        run.optimiser.register_step_pre_hook(lambda optimiser, *_: rates.append(optimiser.param_groups[0]["lr"]))
+
+    monkeypatch.setattr(Clock, "start", watch)
+    fit(store, model(epochs=2, batch=3, lr=1e-3, schedule="cosine", warmup=0.5), tmp_path / "state.pt")
+    assert rates == pytest.approx([1e-3 / 3, 2e-3 / 3, 1e-3, 1e-3, 0.75e-3, 0.25e-3])  # of twice three steps
+
+
+def test_the_seed_of_the_params_decides_the_first_weights(model: Callable) -> None:
+    def first(seed: int) -> dict[str, torch.Tensor]:
+        torch.rand(1)  # what was drawn before does not count
+        return Training(model(seed=seed), Binary(["a"]), "none", Machine(CPU)).build(1).state_dict()
+
+    assert equal(first(1), first(1))
+    assert not equal(first(1), first(2))
+
+
+def test_the_averaged_weights_are_scored_and_kept(
+    store: PixelStore, model: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scored: list[dict[str, torch.Tensor]] = []
+
+    def watched(network: torch.nn.Module, *others: object) -> np.ndarray:
+        scored.append({name: tensor.clone() for name, tensor in network.state_dict().items()})
+        return validate(network, *others)
+
+    monkeypatch.setattr(training, "validate", watched)
+    run = fit(store, model(epochs=2, ema=0.9, keep="mean_of_last", keep_epochs=2), tmp_path / "state.pt")
+    assert equal(scored[-1], run.ema.network.state_dict())
+    assert not equal(scored[-1], run.network.state_dict())
+    assert [epoch for _, epoch, _ in run.kept.epochs] == [1, 2]
+    assert all(equal(kept, seen) for (*_, kept), seen in zip(run.kept.epochs, scored, strict=True))
 
 
 def test_without_a_held_out_fold_nothing_is_scored_and_without_a_state_nothing_saved(
     store: PixelStore, model: Callable, tmp_path: Path
 ) -> None:
     patches = pd.DataFrame([("a", 0, 16, 16)] * 4, columns=["image_id", "z", "y", "x"]).assign(positive_fraction=0.3)
-    training = Training(model(), Binary(["a"]), "none", Machine(CPU))
-    run = training.fit(Material(store, patches, 32, 1), None, None, Clock("tiny", 2))
+    plain = Training(model(), Binary(["a"]), "none", Machine(CPU))
+    run = plain.fit(Material(store, patches, 32, 1), None, None, Clock("tiny", 2))
     assert [row["score"] for row in run.history] == [None, None]
     assert not list(tmp_path.glob("*.pt"))
