@@ -8,13 +8,14 @@ from torch import nn
 
 from tessera.errors import InputError
 from tessera.learn.ema import Ema
-from tessera.learn.loop import Batch, Setup, train_epoch
+from tessera.learn.loop import Batch, Setup, train_epoch, validate
 from tessera.learn.losses.build import LOSSES, build_loss
 from tessera.learn.mixing import Mixing, build_mixing
 from tessera.learn.run import Run
 from tessera.learn.sums import Step, Sums
 from tessera.params.loss import Loss
 from tessera.params.mix import Mix
+from tessera.tasks import Binary
 
 CPU = torch.device("cpu")
 N = 6  # images of a batch
@@ -39,10 +40,10 @@ class Network(nn.Module):
         return logits
 
 
-def _run(network: Network, pieces: int = 1) -> Run:
+def _run(network: Network, pieces: int = 1, scaler: torch.amp.GradScaler | None = None) -> Run:
     optimiser = torch.optim.SGD(network.parameters(), 0.1)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: 1.0)
-    scaler = torch.amp.GradScaler("cpu", enabled=False)
+    scaler = scaler or torch.amp.GradScaler("cpu", enabled=False)
     return Run(network, Ema(network, 0), optimiser, schedule, scaler, Sums(str), pieces)
 
 
@@ -60,10 +61,11 @@ def _train(
     after_step: Callable[[], None] = lambda: None,
     loss: dict | None = None,
     mixing: Mixing | None = None,
+    amp: str = "none",
 ) -> tuple[dict, list[str]]:
     notes: list[str] = []
     setup = Setup(
-        build_loss(Loss(**loss or {"bce": 1.0})), mixing or build_mixing(Mix()), 0, CPU, "none", None, notes.append
+        build_loss(Loss(**loss or {"bce": 1.0})), mixing or build_mixing(Mix()), 0, CPU, amp, None, notes.append
     )
     return train_epoch(run, batches, setup, after_step), notes
 
@@ -228,6 +230,24 @@ def test_weights_that_are_no_numbers_are_never_saved() -> None:
         run.state()
 
 
+@pytest.mark.filterwarnings("ignore:Detected call of")  # of the schedule beside a step that is left out
+def test_gone_on_with_in_fp16_the_scale_of_the_loss_stays() -> None:
+    """One that is too large at first: steps are left out until it fits, then it grows."""
+
+    def run() -> Run:
+        return _run(Network(), scaler=torch.amp.GradScaler("cpu", init_scale=2.0**26, growth_interval=2))
+
+    whole, first, second, batches = run(), run(), run(), _batches(16)
+    _train(whole, batches, amp="fp16")
+    _train(first, batches[:11], amp="fp16")
+    second.restore(first.state())
+    _train(second, batches[11:], amp="fp16")
+    assert first.scaler.get_scale() < 2.0**26
+    assert second.scaler.state_dict() == whole.scaler.state_dict()
+    assert torch.equal(_weights(second), _weights(whole))
+    assert not torch.equal(_weights(second), _weights(first))
+
+
 def test_sums_do_not_depend_on_how_many_are_read_at_once() -> None:
     states = []
     for every in (1, 3):
@@ -252,3 +272,39 @@ def test_what_waits_for_the_backward_pass_is_told_as_it_begins(pieces: int) -> N
 
     train_epoch(run, _batches(2), setup._replace(meanwhile=begins), lambda: None)
     assert told == [(n + 1, n % pieces == 0) for n in range(2 * pieces)]
+
+
+def test_each_step_of_each_epoch_is_mixed_in_its_own_way() -> None:
+    drawn: list[float] = []
+
+    def mix(*given: object) -> tuple:
+        drawn.append(given[-1].random())
+        return given[:-1]
+
+    for epoch in (0, 1, 0):
+        run = _run(Network())
+        run.epoch = epoch
+        _train(run, _batches(2), mixing=mix)
+    assert len(set(drawn[:4])) == 4
+    assert drawn[4:] == drawn[:2]
+
+
+class Doubtful(Binary):
+    """Labels have a class also where they are ignored: there they have 2 more."""
+
+    def encode_target(self, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        planes = labels[:, None]
+        return planes % 2 == 1, planes < 2
+
+
+def test_neither_pixels_nor_labels_that_are_ignored_change_the_score() -> None:
+    draw = torch.Generator().manual_seed(0)
+    labels, found, ignored, other = torch.randint(0, 2, (4, 5, 6, 7), dtype=torch.uint8, generator=draw)
+    counts = []
+    for wrong in (torch.zeros_like(other), other & ignored):
+        batches = [((found ^ wrong)[:, None], (labels ^ wrong) + 2 * ignored)]
+        # of a network that finds what is 1 in its windows
+        counts.append(validate(lambda windows: windows - 0.5, batches, Doubtful(["a"]), CPU, "none"))
+    said, true, counted = found > 0, labels > 0, ignored == 0
+    by_hand = [(said & true & counted).sum(), (said & ~true & counted).sum(), (~said & true & counted).sum()]
+    assert counts[0].sum((0, 1)).tolist() == counts[1].sum((0, 1)).tolist() == by_hand

@@ -226,6 +226,24 @@ def test_an_epoch_has_the_same_samples_and_each_window_is_scored_once(
     assert each[0] + each[1] == scored[:3]
 
 
+def test_what_is_learnt_is_the_mean_of_the_ranks(tmp_path: Path) -> None:
+    """By hand: a training would not show a factor on all gradients, which AdamW divides by their size."""
+
+    def learn() -> dict[str, float]:
+        norm = nn.BatchNorm1d(1, eps=1e-9)
+        windows = torch.tensor([[[0.0], [2.0]], [[4.0], [8.0]]])[ranks.rank()]  # of mean 1 and 6, of variance 2 and 8
+        ((ranks.rank() + 1) * norm(windows))[1].backward()
+        ranks.average(ranks.learnt(norm))
+        grads = {f"{name}.grad": weight.grad for name, weight in norm.named_parameters()}
+        return {name: tensor.item() for name, tensor in (grads | dict(norm.named_buffers())).items()}
+
+    expected = {
+        "weight.grad": (1 + 2) / 2, "bias.grad": (1 + 2) / 2, "num_batches_tracked": 1,
+        "running_mean": 0.1 * (1 + 6) / 2, "running_var": 0.9 + 0.1 * (2 + 8) / 2,
+    }  # fmt: skip
+    assert in_two(tmp_path, learn) == [pytest.approx(expected)] * 2
+
+
 def test_a_batch_that_cannot_be_divided_is_refused(train: Callable) -> None:
     with pytest.raises(InputError, match=r"batch of 3 windows, in 1 micro-batches, cannot be divided evenly among 2"):
         launched(lambda: train("two", batch=3))
