@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 import yaml
+from pydantic import TypeAdapter
 
 from tessera.errors import InputError
 from tessera.params.data import Data
-from tessera.params.load import load_params
+from tessera.params.load import Params, load_params
 from tessera.params.loss import Loss
 
 SHIPPED = Path(__file__).parent.parent / "params.yaml"
@@ -119,6 +120,7 @@ WRONG = [
     ({"models.unet_2d.params_max": 0}, ["models.unet_2d.params_max = 0"]),
     ({"models.unet_2d.weights": {"file": "a.pt", "sha": "0"}}, ["models.unet_2d.weights", "{file: <file>, sha256:"]),
     ({"models.unet_2d.weights": {"file": "a.pt", "sha256": "0"}}, ["models.unet_2d.weights", "64 hexadecimal"]),
+    ({"models.unet_2d.weights": {"file": "a.pt", "sha256": int("1" * 64)}}, ["models.unet_2d.weights", "64 hexadecimal"]),
     ({"models.unet_2d.weights": ""}, ["models.unet_2d.weights = ''", "imagenet, null, a file"]),
     ({"models.unet_2d.weights": {"file": " ", "sha256": "0" * 64}}, ["models.unet_2d.weights", "imagenet, null, a file"]),
     ({"fold.seed": -1}, ["fold.seed = -1"]),
@@ -240,6 +242,11 @@ WRONG = [
     ({"models.unet_2d.mix": {"mixap": 0.7}}, ["models.unet_2d.mix.mixap", "did you mean 'mixup'"]),
     ({"models.unet_2d.mix": {"mixup": 0.7}, "models.unet_2d.batch": 1}, ["unet_2d", "mix", "batch must be above 1"]),
     ({"models.unet_2d.positive_share": [0.9, 1.3]}, ["models.unet_2d.positive_share", "1.3", "less than or equal to 1"]),
+    ({"models.unet_2d.positive_share": [0.9]}, ["models.unet_2d.positive_share.1 is missing"]),
+    ({"models.unet_2d.positive_share": [1, 0.5, 0]}, ["models.unet_2d.positive_share", "must have at most 2 items, not 3"]),
+    ({"models.unet_2d.positive_share": "often"}, ["models.unet_2d.positive_share = 'often': must be a valid number"]),
+    ({"models.unet_2d.optimiser": "sgd"}, ["unet_2d.optimiser = 'sgd' is not a known key; it is always AdamW: see lr"]),
+    ({"models.unet_2d.schedule": "plateau"}, ["unet_2d.schedule = 'plateau': must be 'onecycle', 'cosine' or 'poly'"]),
     ({"models.unet_2d.domain_weights": {"x": 2}}, ["models.unet_2d.domain_weights needs data.domain"]),
     ({"models.unet_2d.balance": "class"}, ["models.unet_2d.balance class needs several classes", "positive_share"]),
     ({"models.unet_2d.balance": "organ"}, ["models.unet_2d.balance = 'organ'", "'group'"]),
@@ -321,6 +328,19 @@ def test_a_boolean_stays_one_where_it_may_stand(tmp_path: Path) -> None:
     changes = {"augment": [free], "allow_noncommercial": False, "arguments": {"decoder_use_norm": False}}
     model = _load(tmp_path, {f"models.unet_2d.{key}": value for key, value in changes.items()}).models["unet_2d"]
     assert {key: getattr(model, key) for key in changes} == changes
+
+
+def test_no_path_names_the_branch_of_a_union() -> None:
+    """pydantic's errors do, unless it stands behind `read_by`."""
+
+    def unions(schema: object) -> int:
+        if isinstance(schema, dict):
+            own = schema.get("type") == "union"
+            return own + sum(unions(inner) for key, inner in schema.items() if key != "serialization")
+        return sum(map(unions, schema)) if isinstance(schema, list | tuple) else 0
+
+    assert unions(TypeAdapter(int | list[str]).core_schema) == 1
+    assert unions(Params.__pydantic_core_schema__) == 0
 
 
 def test_all_wrong_keys_are_listed_at_once(tmp_path: Path) -> None:
@@ -432,4 +452,16 @@ def test_lists_are_recorded_as_they_are_written(tmp_path: Path, augment: object,
     model = _load(tmp_path, {"models.unet_2d.augment": augment}).models["unet_2d"]
     assert model.model_dump()["augment"] == said
     assert type(model)(**model.model_dump()) == model
+    assert type(model)(**json.loads(model.model_dump_json())) == model
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("positive_share", 0.5), ("positive_share", (0.9, 0.3)), ("weights", "imagenet"), ("weights", {"file": "a", "sha256": "0" * 64})],
+)  # fmt: skip
+def test_keys_of_several_kinds_are_recorded_as_they_are(tmp_path: Path, key: str, value: object) -> None:
+    given = list(value) if isinstance(value, tuple) else value
+    model = _load(tmp_path, {f"models.unet_2d.{key}": given}).models["unet_2d"]
+    assert getattr(model, key) == model.model_dump()[key] == value
     assert type(model)(**json.loads(model.model_dump_json())) == model

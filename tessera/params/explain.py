@@ -10,6 +10,8 @@ PATTERNS = {  # of pydantic, in words
     r"^[a-z0-9_]+$": "becomes a file name: [a-z0-9_] alone, as in large_bowel",
     r"^#[0-9a-fA-F]{6}$": 'must be a colour in quotes, # and six digits of 0-9a-f, as in "#ff0000"',
 }
+_ADAMW = "; it is always AdamW: see lr, weight_decay, decay and clip"
+ABSENT = {"optimiser": _ADAMW, "optimizer": _ADAMW}  # what there is in place of a key that others have
 # Of pydantic, and our own; a boolean that is out of range is told that it is no number.
 OF_NUMBERS = {NO_NUMBER.type, "greater_than", "greater_than_equal", "less_than", "less_than_equal"}
 
@@ -22,7 +24,8 @@ def explain(error: dict, root: type[Section]) -> str:
         return f"{where} is missing"
     if error["type"] == "extra_forbidden":
         known = _keys_at(root, above)
-        return f"{where} = {error['input']!r} is not a known key{_near(last, known)}. Known: {', '.join(known)}"
+        instead = ABSENT.get(last) or _near(last, known)
+        return f"{where} = {error['input']!r} is not a known key{instead}. Known: {', '.join(known)}"
     if isinstance(error["input"], bool) and error["type"] in OF_NUMBERS:
         return f"{where}: a number is expected, got {str(error['input']).lower()}"
     said = _expected(error, root)
@@ -49,6 +52,7 @@ def _expected(error: dict, root: type[Section]) -> str:
         files = "; what files call it goes into data.class_names" if error["loc"][:2] == ("data", "classes") else ""
         return PATTERNS[context["pattern"]] + files
     said = error["msg"].removeprefix("Value error, ").replace("Input should", "must").replace(" should ", " must ")
+    said = re.sub(r"^(List|Tuple) (?=must)| after validation", "", said)
     if kind == "literal_error":
         said += _near(value, re.findall(r"'(.+?)'", context["expected"]))
     return said

@@ -4,26 +4,32 @@ import math
 import re
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, Field, TypeAdapter, model_validator
 
 from tessera.params.augment import OF_RGB, OF_RGB_OR_GREY, OF_STACKS, Augment, Augmenting, colours_in, names_in
 from tessera.params.encoders import arguments_for, least_batch, multiple_of, takes_one_size
 from tessera.params.loss import Auxiliary, Loss
 from tessera.params.mix import Mix
-from tessera.params.section import Name, Section, Seed, Share, later, unique
+from tessera.params.section import Name, Section, Seed, Share, later, read_by, unique
 
 Depth = Annotated[int, Field(ge=0)]  # the number of a slice
+SHA256 = "[0-9a-fA-F]{64}"
 DECIDED = {  # arguments of the smp class → the key that decides them
     "encoder_name": "encoder", "encoder_weights": "weights", "in_channels": "data.channels and slices",
     "classes": "data.classes", "aux_params": "auxiliary", "activation": "data.task",
 }  # fmt: skip
+_SHARE, _PAIR = TypeAdapter(Share), TypeAdapter(tuple[Share, Share])
+
+
+def _share_or_pair(value: object) -> object:
+    return (_PAIR if isinstance(value, list | tuple) else _SHARE).validate_python(value)
 
 
 def _weights(value: object) -> object:
     file, digest = value, "0" * 64
     if isinstance(value, dict) and set(value) == {"file", "sha256"}:
         file, digest = value["file"], value["sha256"]
-    if value is None or (isinstance(file, str) and file.strip() and re.fullmatch("[0-9a-fA-F]{64}", str(digest))):
+    if all(isinstance(text, str) for text in (file, digest)) and file.strip() and re.fullmatch(SHA256, digest):
         return value
     raise ValueError("must be imagenet, null, a file, or {file: <file>, sha256: <its 64 hexadecimal digits>}")
 
@@ -32,7 +38,7 @@ class Model(Section):
     decoder: str
     encoder: str
     # imagenet, null for random, a local file (DVC tracks its name, not its content), or {file, sha256}
-    weights: Annotated[str | dict[str, str] | None, BeforeValidator(_weights)] = None
+    weights: Annotated[str | dict[str, str], *read_by(_weights)] | None = None
     arguments: dict[str, object] = {}  # further arguments of the smp class
     params_max: int | None = later(None, ge=1)  # a network of more parameters is refused
     allow_noncommercial: bool = later(True)  # false refuses encoders whose licence does not allow commercial use
@@ -53,7 +59,8 @@ class Model(Section):
     patches: int | None = Field(ge=1, default=None)  # drawn an epoch; null is as many as there are
     batch: int = Field(ge=1)
     accumulate: int = later(1, ge=1)  # micro-batches of a step, one after the other; it still sees `batch` windows
-    positive_share: Share | tuple[Share, Share] | None = None  # of the drawn; [first, last epoch]; null is as indexed
+    # of the drawn; [first, last epoch]; null is as indexed
+    positive_share: Annotated[Share | tuple[Share, Share], *read_by(_share_or_pair)] | None = None
     domain_weights: dict[str, Annotated[float, Field(gt=0)]] = later({})  # how often its patches come; others: 1
     balance: Literal["class", "group", "stratum"] | None = later(None)  # each comes as often as the others
     extra: Annotated[list[Name], AfterValidator(unique)] = later([])  # rounds of pseudo-labels that train it too

@@ -1,6 +1,6 @@
 """What every section of params.yaml is made of."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Annotated
 
 from pydantic import (
@@ -8,6 +8,8 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    PlainSerializer,
+    PlainValidator,
     StringConstraints,
     ValidationError,
     ValidatorFunctionWrapHandler,
@@ -33,6 +35,11 @@ Names = Annotated[list[Name], Field(min_length=1), AfterValidator(unique)]
 def later(default: object, **rules: object) -> object:
     """A key younger than finished trainings: where it says what always was, their records stay as they were."""
     return Field(default=default, exclude_if=lambda value: value == default, **rules)
+
+
+def read_by(read: Callable[[object], object]) -> tuple[object, object]:
+    """Of a key of several kinds, told apart by `read`: in the errors of a union, pydantic names its branches."""
+    return PlainValidator(read), PlainSerializer(lambda value: value)
 
 
 NO_NUMBER = PydanticCustomError("no_number", "a number is expected")
