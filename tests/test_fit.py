@@ -20,6 +20,7 @@ from tessera.data.pixels import PixelStore
 from tessera.errors import InputError
 from tessera.learn import training
 from tessera.learn.checkpoints import read_about
+from tessera.learn.first_batch import write_first_batch
 from tessera.learn.fit import Fit
 from tessera.learn.loop import Batch, train_epoch
 from tessera.learn.networks.licences import NVIDIA
@@ -72,23 +73,22 @@ def test_the_first_batch_is_shown_before_the_first_step_as_it_sees_it(
     fit: Fit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shown, stepped = [], []
-    original = training.write_first_batch
 
-    def show(path: Path, indexed: object, windows: object, items: list[int], channels: int) -> None:
-        shown.append([windows[item][0] for item in items])
-        original(path, indexed, windows, items, channels)
+    def show(path: Path, indexed: Batch, trained: Batch, channels: int) -> None:
+        shown.append(trained.windows)
+        write_first_batch(path, indexed, trained, channels)
 
     def step(run: Run, batches: Iterable[Batch], *others: object) -> dict:
         batches = list(batches)
         stepped.append((paths.first_batch("m", 0).exists(), batches[0].windows))
         return train_epoch(run, batches, *others)
 
-    monkeypatch.setattr(training, "write_first_batch", show)
+    monkeypatch.setattr(stage, "write_first_batch", show)
     monkeypatch.setattr(training, "train_epoch", step)
     stage.run(changed(fit, patches=8, batch=8))
     (windows,), (_of_the_probe, (there, first)) = shown, stepped
     assert there
-    assert torch.equal(torch.stack(windows), first)
+    assert torch.equal(windows, first)
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="a full disk is made by Linux alone")
@@ -150,9 +150,7 @@ def test_killed_before_all_files_are_kept_it_goes_on_from_its_last_state(
     assert paths.weights("m", 0).read_bytes() == before
 
 
-def test_the_picture_is_there_before_the_first_step_and_again_when_dvc_removed_it(
-    fit: Fit, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_picture_comes_back_when_dvc_removed_it(fit: Fit, monkeypatch: pytest.MonkeyPatch) -> None:
     """A second `dvc repro` removes a stage's files before it is refused: the training beside it goes on."""
     picture, pages = paths.first_batch("m", 0), []
 
