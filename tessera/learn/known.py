@@ -9,6 +9,7 @@ SHOWN = {
     "orders": "choice or order of windows",
     "frozen": "choice of what is frozen",
     "kept": "choice of epochs that are kept",
+    "ends": "choice of epochs that are kept, or of the one to stop after",
     "precision": "precision",
     "loss": "loss of two steps",
     "weights": "result of two steps",
@@ -27,10 +28,10 @@ def unlike_record(record: dict, said: dict) -> str:
 
 
 def unlike_probe(then: dict, now: dict) -> str:
-    """What tells two probes of one training apart; empty when nothing does."""
+    """What tells two probes of one training apart; empty when nothing does. Older probes lack keys: those of both count."""
     if others := ", ".join(_others(then.get("given", {}), now["given"])):  # older probes do not say what was given
         return others
-    differ = [key for key in SHOWN if then[key] != now[key]]
+    differ = [key for key in SHOWN if key in then and then[key] != now[key]]
     moved = [f"{name} was {was}, is {now['on'][name]}" for name, was in then["on"].items() if was != now["on"][name]]
     if not differ:
         return ""

@@ -21,6 +21,7 @@ from torch import nn
 from tessera import machine
 from tessera.data.boxes import BOX
 from tessera.learn import ranks
+from tessera.learn.kept import Kept
 from tessera.learn.optimiser import set_training
 from tessera.learn.precision import autocast
 from tessera.learn.progress import Clock
@@ -29,6 +30,8 @@ from tessera.learn.run import Run
 from tessera.learn.sampling import draw_epoch
 from tessera.learn.training import Material, Training
 
+RISING = (0.1, 0.3, None, 0.2, 0.25)  # made-up scores of the first epochs
+FALLING = (0.4, 0.2, None, 0.4, 0.3)  # of those after them, over and over: a last rise, ties, none better
 STEPS = 2
 WINDOWS = 2  # of a micro-batch, at most: batch-norm needs two
 LIBRARIES = ("torch", "numpy", "timm", "segmentation-models-pytorch", "albumentations", "opencv-python-headless")
@@ -84,8 +87,11 @@ def _plan(training: Training, train: pd.DataFrame, channels: int) -> dict[str, s
         [group[name] for name in constants] + [tuple(parameter.shape) for parameter in group["params"]]
         for group in run.optimiser.param_groups
     ]
+    ends = list(_ends(run.kept))
+    first = ends[: len(RISING)]  # all that older probes tell
     return {
-        "kept": _digest(_kept(run)),
+        "kept": _digest([*(stops for stops, _ in first), first[-1][1]]),
+        "ends": _digest(ends),
         "groups": _digest([type(run.optimiser).__name__, groups]),
         "rates": _digest(
             f"{factor(step):.9g}" for factor in dict.fromkeys(run.schedule.lr_lambdas) for step in range(steps)
@@ -103,15 +109,15 @@ def _learning(training: Training, run: Run, epoch: int) -> list[bool]:
     return [one.requires_grad for one in run.network.parameters()] + [one.training for one in run.network.modules()]
 
 
-def _kept(run: Run) -> Iterator[object]:
-    """What is kept of five made-up epochs, and when training stops."""
+def _ends(kept: Kept) -> Iterator[tuple[bool, tuple]]:
+    """Of made-up epochs, more than are waited for or kept: whether training stops there, and what it would end with."""
     network = nn.Linear(1, 1)
-    for epoch, score in enumerate((0.1, 0.3, None, 0.2, 0.25), 1):
+    rounds = max(kept.patience or 0, kept.count) + 2
+    for epoch, score in enumerate(RISING + FALLING * rounds, 1):
         nn.init.constant_(network.weight, epoch)
-        run.kept.offer(epoch, score, network)
-        yield run.kept.exhausted
-    run.kept.finish(network)
-    yield run.kept.numbers, network.weight.item()
+        kept.offer(epoch, score, network)
+        kept.finish(network)
+        yield kept.exhausted, (kept.numbers, network.weight.item())
 
 
 def _precision(amp: str) -> str:

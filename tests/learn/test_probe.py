@@ -9,12 +9,14 @@ import pytest
 import torch
 
 from tessera.data.pixels import PixelStore
+from tessera.learn import kept as kept_module
 from tessera.learn import training as module
 from tessera.learn.augmentations import lists
 from tessera.learn.augmentations.elastic import Elastic
+from tessera.learn.kept import Kept
 from tessera.learn.known import SHOWN, _others, unlike_probe, unlike_record
 from tessera.learn.losses import dice
-from tessera.learn.probe import probe
+from tessera.learn.probe import _ends, probe
 from tessera.learn.progress import Clock
 from tessera.learn.resolved import resolved
 from tessera.learn.training import Material, Training
@@ -160,6 +162,54 @@ def test_scoring_and_precision_are_seen(of: Callable, before: dict, monkeypatch:
     assert "precision" in unlike_probe(before, of("bf16"))
     monkeypatch.setattr(module, "FScore", lambda *_, **__: FScore("pooled", empty=1.0, beta=4.0))
     assert "score" in unlike_probe(before, of())
+
+
+def test_probes_of_finished_trainings_tell_what_they_know(before: dict) -> None:
+    """They lack what was added since; what they have means what it meant."""
+    assert before["kept"] == "59f70911818e1e0e"  # as written when these were the only made-up epochs
+    older = {key: value for key, value in before.items() if key not in ("ends",)}
+    assert unlike_probe(older, before) == ""
+    assert unlike_probe(older | {"kept": "x"}, before) == "another choice of epochs that are kept"
+
+
+def waits_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`waited >= patience` becomes `>`."""
+    late = property(lambda kept: kept.patience is not None and kept.waited > kept.patience)
+    monkeypatch.setattr(Kept, "exhausted", late)
+
+
+def gives_up_the_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`del self.epochs[least]` becomes `[-1]`."""
+    monkeypatch.setattr(kept_module, "min", lambda numbers, key: numbers[-1], raising=False)
+
+
+@pytest.mark.parametrize(
+    ("edit", "changes"),
+    [(waits_longer, {"patience": 6}), (gives_up_the_last, {"keep": "mean_of_last", "keep_epochs": 6})],
+    ids=["patience", "keep_epochs"],
+)
+def test_what_shows_only_after_many_epochs_changes_it(
+    of: Callable, monkeypatch: pytest.MonkeyPatch, edit: Callable, changes: dict
+) -> None:
+    then = of(epochs=8, **changes)
+    edit(monkeypatch)
+    assert unlike_probe(then, of(epochs=8, **changes)) == f"another {SHOWN['ends']}"
+
+
+@pytest.mark.parametrize("many", [1, 2, 3, 4, 5, 7, 12, 50])
+def test_made_up_epochs_are_as_many_as_it_takes(monkeypatch: pytest.MonkeyPatch, many: int) -> None:
+    def ends() -> list[list]:
+        return [list(_ends(Kept(how, many))) for how in ("mean_of_last", "mean_of_best")]
+
+    def stops() -> list:
+        return list(_ends(Kept("last", None, many)))
+
+    ends_then, stops_then = ends(), stops()
+    waits_longer(monkeypatch)
+    assert stops() != stops_then
+    assert ends() == ends_then
+    gives_up_the_last(monkeypatch)
+    assert many == 1 or all(now != then for now, then in zip(ends(), ends_then, strict=True))
 
 
 def test_the_training_after_it_is_the_same_and_its_network_is_built_once(
