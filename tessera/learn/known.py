@@ -10,6 +10,7 @@ SHOWN = {
     "frozen": "choice of what is frozen",
     "kept": "choice of epochs that are kept",
     "ends": "choice of epochs that are kept, or of the one to stop after",
+    "scored": "choice of epochs that are scored",
     "precision": "precision",
     "loss": "loss of two steps",
     "weights": "result of two steps",

@@ -92,6 +92,7 @@ def _plan(training: Training, train: pd.DataFrame, channels: int) -> dict[str, s
     return {
         "kept": _digest([*(stops for stops, _ in first), first[-1][1]]),
         "ends": _digest(ends),
+        "scored": _digest(training.is_scored(epoch + 1) for epoch in epochs),
         "groups": _digest([type(run.optimiser).__name__, groups]),
         "rates": _digest(
             f"{factor(step):.9g}" for factor in dict.fromkeys(run.schedule.lr_lambdas) for step in range(steps)

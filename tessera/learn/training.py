@@ -118,7 +118,7 @@ class Training:
                 order = self._order(train, run.epoch, batch, run.pieces)
                 row = train_epoch(run, loader.epoch(run.epoch, order, run.step), setup, after_step)
                 row = {"epoch": run.epoch + 1, "lr": run.schedule.get_last_lr()[0], **row, "score": None}
-                if len(windows) and self._is_scored(row["epoch"]):
+                if len(windows) and self.is_scored(row["epoch"]):
                     row["score"] = self._score(run, loader, keeper)
                 run.end_epoch(row)
                 keeper.after_epoch(last=run.finished(self.model.epochs))
@@ -132,7 +132,8 @@ class Training:
             loader.make_next,
         )  # fmt: skip
 
-    def _is_scored(self, epoch: int) -> bool:
+    def is_scored(self, epoch: int) -> bool:
+        """Whether a held-out fold scores an epoch, of 1, 2, …"""
         return epoch % self.model.validate_every == 0 or epoch == self.model.epochs
 
     def _order(self, train: pd.DataFrame, epoch: int, batch: int, pieces: int) -> np.ndarray:
