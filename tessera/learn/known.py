@@ -12,11 +12,12 @@ SHOWN = {
     "ends": "choice of epochs that are kept, or of the one to stop after",
     "scored": "choice of epochs that are scored",
     "precision": "precision",
+    "windows": "reading or change of windows",
     "loss": "loss of two steps",
     "weights": "result of two steps",
     "score": "score",
 }  # what each part of a probe tells, in the order of telling
-MEASURED = {"loss", "weights", "score"}  # whose last bits depend on the kind of CPU and the libraries
+MEASURED = {"windows", "loss", "weights", "score"}  # whose last bits depend on the kind of CPU and the libraries
 
 
 def unlike_record(record: dict, said: dict) -> str:

@@ -22,6 +22,7 @@ from tessera import machine
 from tessera.data.boxes import BOX
 from tessera.learn import ranks
 from tessera.learn.kept import Kept
+from tessera.learn.loading import Loader
 from tessera.learn.optimiser import set_training
 from tessera.learn.precision import autocast
 from tessera.learn.progress import Clock
@@ -47,7 +48,9 @@ def probe(training: Training, material: Material) -> dict:
     batch = parts * min(model.batch // model.accumulate, WINDOWS)
     few = training.on_cpu(epochs=1, patches=STEPS * batch, batch=batch, accumulate=parts, freeze=0)
     with _alone(), ranks.alone():
-        planned = _plan(before, train, material.channels) | {"precision": _precision(training.amp)}
+        planned = _plan(before, train, material.channels) | {
+            "windows": _digest([_last_windows(before, material)]), "precision": _precision(training.amp),
+        }  # fmt: skip
         run = few.fit(material, _scored(train, material.patch_size), None, _Silent("probe", 1))
     (row,) = run.history
     return planned | {
@@ -119,6 +122,15 @@ def _ends(kept: Kept) -> Iterator[tuple[bool, tuple]]:
         kept.offer(epoch, score, network)
         kept.finish(network)
         yield kept.exhausted, (kept.numbers, network.weight.item())
+
+
+def _last_windows(training: Training, material: Material) -> np.ndarray:
+    """Those that the last epoch begins with, (B, C, H, W) uint8, as a loader makes them."""
+    last = training.model.epochs - 1
+    items, order = training.items(material), draw_epoch(material.patches, training.model, last)[:WINDOWS]
+    loader = Loader(items, items, training.task, len(order), workers=0, device=training.device)
+    (batch,) = loader.epoch(last, order, done=0)
+    return batch.windows.numpy()
 
 
 def _precision(amp: str) -> str:

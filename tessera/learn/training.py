@@ -88,7 +88,7 @@ class Training:
         Raises KeyboardInterrupt once it is saved what SIGTERM or SIGINT ended; InputError for a loss that is not
         finite, a state that cannot be saved, a GPU that is too small.
         """
-        items, train = self._items(material), material.patches
+        items, train = self.items(material), material.patches
         windows = place_scored(held_out, self.shape, material.store)
         scored = Windows(material.store, windows[ranks.part(len(windows))], self.shape.span, self.shape)
         batch, steps = self.batches(train)
@@ -145,7 +145,8 @@ class Training:
         unchanged = Loader(plain, plain, self.task, loader.batch, workers=0, device=torch.device("cpu"))
         show(unchanged.first(order), loader.first(order))
 
-    def _items(self, material: Material) -> Windows:
+    def items(self, material: Material) -> Windows:
+        """The windows of training items, changed anew in every epoch."""
         store, patches, patch_size, channels = material
         return Windows(store, patches, patch_size, self.shape, self.augmentation(channels), self.model.seed)
 

@@ -13,6 +13,7 @@ from tessera.learn import kept as kept_module
 from tessera.learn import training as module
 from tessera.learn.augmentations import lists
 from tessera.learn.augmentations.elastic import Elastic
+from tessera.learn.dataset import Windows
 from tessera.learn.kept import Kept
 from tessera.learn.known import SHOWN, _others, unlike_probe, unlike_record
 from tessera.learn.losses import dice
@@ -81,7 +82,8 @@ def test_it_is_the_same_every_time_on_any_number_of_threads(of: Callable, before
         ({"patience": 1}, "kept"),
         ({"keep": "mean_of_last", "keep_epochs": 2}, "kept"),
         ({"validate_every": 2}, "scored"),
-        ({"augment": {"rotate": 16}}, "loss"),
+        ({"augment": {"rotate": 16}}, "windows"),
+        ({"loss": {"bce": 1.0, "dice": 2.0}}, "loss"),
         ({"clip": 1e-3}, "weights"),
         ({"ema": 0.0}, "weights"),
     ],
@@ -163,7 +165,7 @@ def test_scoring_and_precision_are_seen(of: Callable, before: dict, monkeypatch:
 def test_probes_of_finished_trainings_tell_what_they_know(before: dict) -> None:
     """They lack what was added since; what they have means what it meant."""
     assert before["kept"] == "59f70911818e1e0e"  # as written when these were the only made-up epochs
-    older = {key: value for key, value in before.items() if key not in ("ends", "scored")}
+    older = {key: value for key, value in before.items() if key not in ("ends", "scored", "windows")}
     assert unlike_probe(older, before) == ""
     assert unlike_probe(older | {"kept": "x"}, before) == "another choice of epochs that are kept"
 
@@ -198,6 +200,14 @@ def test_another_choice_of_scored_epochs_changes_it(of: Callable, monkeypatch: p
         Training, "is_scored", lambda self, epoch: epoch % self.model.validate_every == 1 or epoch == self.model.epochs
     )
     assert unlike_probe(then, of(validate_every=2)) == f"another {SHOWN['scored']}"
+
+
+def test_the_same_changes_in_every_epoch_change_it(of: Callable, before: dict, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`windows.epoch = epoch` becomes `= 0`, by which the windows of the first epoch stay."""
+    monkeypatch.setattr(Windows, "epoch", property(lambda windows: 0, lambda windows, epoch: None), raising=False)
+    after = of()
+    assert {key for key in before if before[key] != after[key]} == {"windows"}
+    assert unlike_probe(before, after) == f"another {SHOWN['windows']}"
 
 
 @pytest.mark.parametrize("many", [1, 2, 3, 4, 5, 7, 12, 50])
