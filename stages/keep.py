@@ -14,13 +14,12 @@ from stages.command import command
 from stages.dvc import dvc
 from tessera import paths
 from tessera.errors import InputError
-from tessera.learn.known import unlike_probe, unlike_record
+from tessera.learn.known import unlike_probe, unlike_record, unseen
 from tessera.learn.probe import probe
 from tessera.machine import Machine
 
 CODE = ("stages/", "tessera/")
 TOLD = (*CODE, str(paths.CLEAN), f"{paths.EXTRA_ROWS}/")  # what has changed of these, record and probe tell
-ON_DEVICE = "tessera/learn/on_device/"
 GROUPS = ("train", "full")
 
 
@@ -55,9 +54,8 @@ def _reason(stage: str, changes: list[dict | str]) -> str:
         return unlike
     if "probe" not in record:
         return f"{path} is older than probes are"
-    unseen = ", ".join(name for name in changed if name.startswith(ON_DEVICE))
-    if unseen and record["loader"] == "device":
-        return f"its windows were made on the device, by code that a probe on the CPU does not run: {unseen}"
+    if untold := unseen(record, changed):
+        return untold
     return unlike_probe(record["probe"], probe(fit.training(Machine(torch.device("cpu"))), fit.material))
 
 

@@ -1,7 +1,7 @@
 """Whether a training of now would end as one that is finished: by its run record, and by its probe."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 SHOWN = {
     "groups": "learning rate, decay or constant of the optimiser",
@@ -18,6 +18,18 @@ SHOWN = {
     "score": "score",
 }  # what each part of a probe tells, in the order of telling
 MEASURED = {"windows", "loss", "weights", "score"}  # whose last bits depend on the kind of CPU and the libraries
+
+ON_DEVICE = ("tessera/learn/on_device/",)
+OF_RANKS = ("tessera/learn/ranks.py", "tessera/learn/launch.py")
+
+
+def unseen(record: dict, files: Iterable[str]) -> str:
+    """Which of the changed files a training ran and its probe, in one process on the CPU, does not; empty without."""
+    if here := ", ".join(file for file in files if file.startswith(ON_DEVICE) and record["loader"] == "device"):
+        return f"its windows were made on the device, by code that a probe on the CPU does not run: {here}"
+    if here := ", ".join(file for file in files if file in OF_RANKS and record.get("ranks", 1) > 1):
+        return f"it was trained by {record['ranks']} ranks, with code that a probe, of one, does not run: {here}"
+    return ""
 
 
 def unlike_record(record: dict, said: dict) -> str:

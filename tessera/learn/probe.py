@@ -2,10 +2,13 @@
 
 Two steps of a few windows and a score, on the CPU, in single precision and one thread, through the code of the training
 itself: windows, augmentation, network, loss, optimiser, schedule, EMA. What these cannot show is digested as it is planned:
-the order and seed of every epoch, the learning rate of every step, the optimiser's groups, what is frozen when, which
-epochs are kept, what precision is asked for. What may not happen to a few windows (mixup, a transform of p 0.1) is told
-by the values that were given, defaults too. Not seen: an edit of the code of such a thing where it did not happen, what
-a GPU alone runs, and going on from a saved step.
+the order and seed of every epoch, some windows of the last one, the learning rate of every step, the optimiser's groups,
+what is frozen when, which epochs are scored and kept and when training stops, what precision is asked for. What may not
+happen to a few windows (mixup, a transform of p 0.1) is told by the values that were given, defaults too.
+
+Not seen: an edit of the code of such a thing where it did not happen, or of what the loop does otherwise in a later epoch
+than the first; what a GPU alone runs; what ranks exchange and share out; going on from a saved step. Where a GPU made the
+windows, or ranks trained, `known.unseen` judges by the files that were edited.
 """
 
 import hashlib
