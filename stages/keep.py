@@ -29,7 +29,10 @@ def main(target: str) -> None:
         raise InputError(f"keep {target}: there are {', '.join(GROUPS)}, or one of theirs such as train@unet-0")
     changed = json.loads(dvc("status", "--json", target))
     for stage, changes in tqdm(changed.items(), desc="keep", unit="stage", disable=None):
-        reason = _reason(stage, changes)
+        try:
+            reason = _reason(stage, changes)
+        except InputError as error:  # what this one lacks, others may have
+            reason = f"it cannot be begun here: {str(error).splitlines()[0]}"
         if not reason:
             dvc("commit", "-f", stage)
         with tqdm.external_write_mode():
