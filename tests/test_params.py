@@ -211,6 +211,8 @@ WRONG = [
     ({"models.unet_2d.arguments": {"classes": 2}}, ["models.unet_2d", "arguments.classes is what data.classes decides"]),
     ({"models.unet_2d.arguments.encoder_weights": "imagenet"}, ["arguments.encoder_weights is what weights decides"]),
     ({"models.unet_2d.arguments.activation": "sigmoid"}, ["arguments.activation is what data.task decides", "leave it out"]),
+    ({"models.unet_2d.freeze": 1}, ["models.unet_2d", "freeze 1 keeps pretrained weights", "weights is null"]),
+    ({"models.unet_2d.freeze_norms": True}, ["models.unet_2d", "freeze_norms keeps batch statistics", "weights is null"]),
     ({"models.unet_2d.zoom": 0.005}, ["models.unet_2d", "zoom 0.005 leaves nothing to read of size 96: give 0.01 or more"]),
     ({"models.unet_2d.slices": 4}, ["models.unet_2d", "slices must be odd", "4"]),
     ({"models.unet_2d.loss.bce": 0}, ["models.unet_2d.loss.bce.weight = 0", "greater than 0"]),

@@ -120,6 +120,8 @@ class Model(Section):
     def _how_it_is_trained(self) -> "Model":
         if self.freeze_norms and self.weights is None:
             raise ValueError("freeze_norms keeps batch statistics of pretrained weights; weights is null")
+        if self.freeze and self.weights is None:
+            raise ValueError(f"freeze {self.freeze} keeps pretrained weights for so many epochs; weights is null")
         if self.freeze >= self.epochs:
             raise ValueError(f"freeze {self.freeze} leaves none of the {self.epochs} epochs to the encoder")
         if self.batch % self.accumulate:

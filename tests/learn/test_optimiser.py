@@ -94,7 +94,7 @@ def test_schedules_scale_every_group(build) -> None:
 
 
 def test_a_frozen_encoder_keeps_weights_and_batch_statistics_until_it_is_freed(build) -> None:
-    network, optimiser, section = build(freeze=1, weight_decay=0.1, epochs=2)
+    network, optimiser, section = build(freeze=1, weights="some.safetensors", weight_decay=0.1, epochs=2)
 
     def step(epoch: int) -> set[str]:
         before = {name: tensor.clone() for name, tensor in network.state_dict().items()}

@@ -42,9 +42,12 @@ def store(pixel_store: Callable[..., PixelStore]) -> PixelStore:
 @pytest.fixture
 def of(store: PixelStore, model: Callable) -> Callable[..., dict]:
     """A function that probes a training, some of its keys changed."""
-    return lambda amp="none", **changes: probe(
-        Training(model(**SECTION | changes), Binary(["a"]), amp, CPU), Material(store, PATCHES, 32, 1)
-    )
+
+    def probed(amp: str = "none", freeze: int = 0, **changes: object) -> dict:
+        section = model(**SECTION | changes).model_copy(update={"freeze": freeze})  # without pretrained weights
+        return probe(Training(section, Binary(["a"]), amp, CPU), Material(store, PATCHES, 32, 1))
+
+    return probed
 
 
 @pytest.fixture(scope="module")

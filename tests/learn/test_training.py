@@ -117,7 +117,8 @@ def test_the_encoder_is_frozen_epoch_by_epoch(
     monkeypatch.setattr(
         Clock, "say", lambda *_: learning.append(next(runs[0].network.network.encoder.parameters()).requires_grad)
     )
-    fit(store, model(epochs=3, freeze=2), tmp_path / "state.pt")
+    section = model(epochs=3).model_copy(update={"freeze": 2})  # of which the params ask for pretrained weights
+    fit(store, section, tmp_path / "state.pt")
     assert learning == [False, False, True]
 
 
