@@ -3,6 +3,9 @@
 from typing import TYPE_CHECKING
 
 import timm
+from timm.models import PretrainedCfg
+
+from tessera.errors import InputError
 
 if TYPE_CHECKING:
     from tessera.params.model import Model
@@ -16,6 +19,22 @@ def licence_of(model: "Model") -> str | None:
     if model.encoder.startswith("mit_"):
         return NVIDIA
     if model.weights and model.encoder.startswith("tu-"):
-        about = timm.get_pretrained_cfg(model.encoder.removeprefix("tu-"), allow_unregistered=True)
+        about = published(model.encoder)
         return about and about.license
     return None
+
+
+def published(encoder: str) -> PretrainedCfg | None:
+    """What timm says of the weights of a `tu-` encoder; None where it knows no such encoder.
+
+    Raises InputError where it knows no such weights of the encoder.
+    """
+    name = encoder.removeprefix("tu-")
+    try:
+        return timm.get_pretrained_cfg(name, allow_unregistered=True)
+    except RuntimeError as error:
+        known = timm.list_pretrained(f"{name.split('.')[0]}.*")
+        raise InputError(
+            f"encoder {encoder}: timm has no weights of this name ({error}); there are "
+            f"{', '.join(f'tu-{one}' for one in known) or 'none'}"
+        ) from None

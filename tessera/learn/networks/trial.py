@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from tessera.errors import InputError
-from tessera.learn.networks.build import Segmenter
+from tessera.learn.networks.build import Segmenter, said_by, way_out
 
 if TYPE_CHECKING:
     from tessera.params.model import Model
@@ -29,7 +29,11 @@ def tried(network: Segmenter, model: "Model", classes: int) -> Segmenter:
     except Exception as error:  # whatever smp, timm or torch raise on what they cannot take
         alone = "more than 1 value per channel" in str(error)  # batch-norm, of a map of one px
         way = "raise size, or batch / accumulate" if alone else "take another size, or encoder"
-        raise InputError(f"{pair} cannot take {images} window(s) of {window} at once: {way} ({error})") from None
+        if isinstance(error, TypeError | AttributeError | NotImplementedError):  # of no size
+            way = way_out(model)
+        raise InputError(
+            f"{pair} cannot take {images} window(s) of {window} at once: {way} ({said_by(error)})"
+        ) from None
     found = found[0] if model.auxiliary else found
     if found.shape != (images, classes, model.size, model.size):
         raise InputError(

@@ -8,7 +8,7 @@ import torch
 
 from tessera.data.pixels import PixelStore
 from tessera.errors import InputError
-from tessera.learn.networks.build import DECODERS, Segmenter, build_network
+from tessera.learn.networks.build import DECODERS, Segmenter, build_network, parameters_of
 from tessera.learn.networks.trial import tried
 from tessera.params.encoders import least_batch
 from tessera.params.model import Model
@@ -43,6 +43,25 @@ def test_logits_have_a_plane_a_class_at_the_windows_size(
     windows = torch.randint(0, 256, (2, channels * slices, 32, 96), dtype=torch.uint8)
     with torch.inference_mode():
         assert network(windows).shape == (2, 2, 32, 96)
+
+
+@pytest.mark.parametrize(
+    "encoder",
+    [
+        "efficientnet-b0", "resnet34", "resnext50_32x4d", "mit_b0", "tu-convnext_tiny", SWIN, "tu-maxvit_tiny_tf_224",
+        "tu-coatnet_0_rw_224", "tu-efficientnet_b0", "tu-resnet18",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("slices", [5, 9, 15])
+def test_every_family_of_encoders_takes_stacks(model: Build, encoder: str, slices: int) -> None:
+    section = model(decoder="FPN", encoder=encoder, arguments={}, slices=slices, size=64)
+    device = "cpu" if encoder == "mit_b0" else "meta"  # it asks for the numbers of what it builds
+    with torch.device(device):
+        network = build_network(section, 1, 2, pretrained=False)
+        windows = torch.zeros(2, slices, 64, 64, dtype=torch.uint8)
+    assert network(windows).shape == (2, 2, 64, 64)
+    stem = next(one for one in network.network.encoder.parameters() if one.ndim == 4)
+    assert stem.shape[1] == slices
 
 
 def test_pixels_are_normalised_the_same_in_every_slice() -> None:
@@ -137,16 +156,20 @@ def test_what_params_say_wins(model: Build) -> None:
     ("changes", "said"),
     [
         ({"decoder": "Unet3"}, ["decoder 'Unet3' is not known; there are DeepLabV3, DeepLabV3Plus, DPT, FPN"]),
-        ({"encoder": "resnet35"}, ["Unet × encoder resnet35 cannot be built"]),
-        ({"encoder": "tu-resnet35"}, ["Unet × encoder tu-resnet35 cannot be built"]),
-        ({"arguments": {"decoder_chanels": [8]}}, ["decoder_chanels"]),
-        ({"arguments": {"decoder_channels": [8, 8]}}, [f"Unet × encoder {RESNET} cannot be built"]),
-        ({"decoder": "DPT", "encoder": "resnet18"}, ["DPT × encoder resnet18", "take an encoder of timm (tu-…)"]),
+        ({"encoder": "resnet35"}, ["Unet × encoder resnet35 cannot be built: neither", "take another encoder", "`resnet35`"]),
+        ({"encoder": "tu-resnet35"}, ["Unet × encoder tu-resnet35 cannot be built: neither", "Unknown model"]),
+        ({"arguments": {"decoder_chanels": [8]}}, ["it can be without its `arguments`: change those (TypeError", "decoder_chanels"]),
+        ({"arguments": {"decoder_channels": [8, 8]}}, [f"Unet × encoder {RESNET} cannot be built: it can be without its `arg"]),
+        ({"arguments": {"checkpoint_path": "missing.pt"}}, ["without its `arguments`: change those (FileNotFoundError)"]),
+        ({"decoder": "DPT", "encoder": "resnet18"}, ["DPT × encoder resnet18", "goes with decoder Unet, FPN, UPerNet, Segformer: ", "Only Timm"]),
         ({"decoder": "DPT", "encoder": "tu-vit_small_patch14_dinov2"}, ["patches of 14 px", "8, 16 or 32"]),
-        ({"decoder": "Unet", "encoder": "tu-vit_small_patch16_224"}, ["goes with decoder DPT alone"]),
-        ({"decoder": "DeepLabV3Plus", "encoder": SWIN}, [f"DeepLabV3Plus × encoder {SWIN}", "take Unet, FPN, UPerNet"]),
-        ({"decoder": "PAN", "encoder": "tu-maxvit_nano_rw_256", "size": 128}, ["PAN × encoder tu-maxvit", "convolutional encoder"]),
-        ({"decoder": "UnetPlusPlus", "encoder": "mit_b0"}, ["UnetPlusPlus × encoder mit_b0", "take Unet, FPN"]),
+        ({"decoder": "Unet", "encoder": "tu-vit_small_patch16_224"}, ["this encoder goes with decoder DPT: take one of these, or another"]),
+        ({"decoder": "Unet", "encoder": "tu-levit_128s", "size": 224}, ["neither does this encoder go with decoder Unet, ", "take another encoder"]),
+        ({"decoder": "Unet", "encoder": "tu-nest_tiny"}, ["neither does this encoder go with decoder Unet, FPN, ", "(IndexError: list"]),
+        ({"decoder": "DeepLabV3", "encoder": "tu-hrnet_w18_small"}, ["decoder Unet, FPN, UPerNet, Segformer", "(AssertionError)"]),
+        ({"decoder": "DeepLabV3Plus", "encoder": SWIN}, [f"DeepLabV3Plus × encoder {SWIN}", "goes with decoder Unet, FPN, UPerNet"]),
+        ({"decoder": "PAN", "encoder": "tu-maxvit_nano_rw_256", "size": 128}, ["PAN × encoder tu-maxvit", "goes with decoder Unet"]),
+        ({"decoder": "UnetPlusPlus", "encoder": "mit_b0"}, ["UnetPlusPlus × encoder mit_b0", "goes with decoder Unet, FPN"]),
         ({"decoder": "Linknet", "encoder": "mit_b0"}, ["Linknet × encoder mit_b0", "or another encoder"]),
     ],
 )  # fmt: skip
@@ -157,9 +180,45 @@ def test_what_cannot_be_built_is_named_with_a_way_out(model: Build, changes: dic
         assert part in str(error.value)
 
 
+@pytest.mark.parametrize("encoder", ["resnet18", "efficientnet-b0", "se_resnet50", "mit_b0", "timm-efficientnet-b0"])
+@pytest.mark.parametrize(
+    ("decoder", "arguments", "said"),
+    [
+        ("Unet", {"decoder_atention_type": "scse"}, "'decoder_atention_type'; did you mean 'decoder_attention_type'? it has encoder_depth, "),
+        ("FPN", {"decoder_attention_type": "scse"}, "it has encoder_depth, decoder_pyramid_channels, "),
+        ("FpnAsppUnet", {"decoder_channels": [8]}, "no argument 'decoder_channels'; it has none"),
+        ("UPerNet", {"img_size": 64}, "no argument 'img_size'; it has encoder_depth, "),
+        ("Unet", {"decoder_interpolation": "bilinear", "drop_path_rate": 0.1}, "no argument 'drop_path_rate'; it has "),
+    ],
+)  # fmt: skip
+def test_arguments_that_smp_would_drop_are_refused(
+    model: Build, encoder: str, decoder: str, arguments: dict, said: str
+) -> None:
+    section = model(decoder=decoder, encoder=encoder, arguments=arguments, size=64)
+    with pytest.raises(InputError, match=f"arguments: decoder {decoder} × encoder {encoder} has no arg") as error:
+        build_network(section, 3, 1, pretrained=False)
+    assert said in str(error.value)
+    assert "encoder_weights" not in str(error.value)  # `weights` decides
+
+
+def test_arguments_that_a_decoder_names_reach_it(model: Build) -> None:
+    plain, scse = ({}, {"decoder_attention_type": "scse", "encoder_depth": 5})
+    sizes = [parameters_of(_imagine(model(encoder="resnet18", arguments=one))) for one in (plain, scse)]
+    assert sizes[0] < sizes[1]
+
+
+@pytest.mark.parametrize("encoder", ["tu-swin_s3_tiny_224", "tu-test_convnext.r160_in1k", "mit_b0"])
+def test_norms_that_an_encoder_has_not_cannot_be_frozen(model: Build, encoder: str) -> None:
+    section = model(encoder=encoder, arguments={}, weights="file.pt", freeze_norms=True)
+    with pytest.raises(InputError, match=f"freeze_norms keeps .* of batch norms, and encoder {encoder} has none"):
+        build_network(section, 3, 1, pretrained=False)
+    build_network(model(weights="file.pt", freeze_norms=True), 3, 1, pretrained=False)
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
+        ({"decoder": "DPT", "encoder": "tu-xcit_nano_12_p16_224", "size": 224}, r"once: neither does .* encoder \(TypeError"),
         ({"decoder": "FPN", "arguments": {"encoder_depth": 4}}, "FPN × .* makes a map of 128×128 px of a window of 64×64"),
         ({"decoder": "Segformer", "arguments": {"upsampling": 2}}, "a map of 32×32 px of .* encoder_depth and upsampling"),
         ({"encoder": SWIN, "arguments": {"strict_img_size": True}}, r"cannot take 2 window\(s\) of 64×64 px .* another size"),

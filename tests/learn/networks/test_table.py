@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from tessera.errors import InputError
+from tessera.learn.networks import build
 from tessera.learn.networks.build import build_network, parameters_of
 from tessera.params.model import Model
 
@@ -20,6 +21,8 @@ TABLE = {
     "resnet34": [24.44, 26.08, 23.16, 22.44, 29.60, 21.88, None],
     "resnext50_32x4d": [31.99, 48.46, 25.59, 26.15, 36.76, 24.31, None],
     "mit_b0": [5.55, None, 5.08, 4.14, 10.73, 3.71, None],
+    "mit_b1": [16.43, None, 15.04, 14.30, 21.48, 13.68, None],
+    "mit_b2": [27.48, None, 26.08, 25.35, 32.53, 24.72, None],
     "tu-swin_tiny_patch4_window7_224": [31.63, 34.03, 29.51, None, 36.74, 28.15, 47.17],
     "tu-convnext_tiny": [31.93, 34.34, 29.81, 29.31, 37.04, 28.45, 47.47],
     "tu-maxvit_tiny_tf_224": [33.30, 34.94, 32.02, None, 38.46, 30.74, 61.10],
@@ -32,16 +35,15 @@ CELLS = [
         for encoder, row in TABLE.items()
         for decoder, count in zip(DECODERS, row, strict=True)
     ),
-    ("Segformer", "mit_b1", 13.68),
-    ("UPerNet", "mit_b2", 32.53),
     ("FpnAsppUnet", "resnext50_32x4d", 35.22),
 ]
 
 
 @pytest.mark.parametrize(("decoder", "encoder", "millions"), CELLS)
 def test_parameter_counts_are_those_of_the_table(
-    model: Callable[..., Model], decoder: str, encoder: str, millions: float | None
+    model: Callable[..., Model], monkeypatch: pytest.MonkeyPatch, decoder: str, encoder: str, millions: float | None
 ) -> None:
+    monkeypatch.setattr(build, "way_out", lambda model: "")  # which builds others
     arguments = {"img_size": 256} if "vit_base" in encoder else {}  # it has a parameter more for each patch
     section = model(decoder=decoder, encoder=encoder, arguments=arguments, size=256)
     # smp's mit asks for the numbers of what it builds; the others need none to be counted
