@@ -1,10 +1,10 @@
 """check: builds what params.yaml names, and lists all that is wrong with it, before days of training.
 
-The network and `augment` of every model that would be trained, with local weights; the sample submission and the solution,
-as `submit` would read them. No stage: run it by hand after an edit of params.yaml. It reads data/clean.csv and the raw
-files, and writes nothing.
+Every model that would be trained: its network, with local weights, `augment` and domains; the sample submission and the
+solution, as `submit` would read them. No stage: run it by hand after an edit. It reads data/clean.csv and the raw files.
 """
 
+from contextlib import suppress
 from pathlib import Path
 
 import pandas as pd
@@ -13,7 +13,7 @@ import torch
 from stages.command import command
 from tessera import paths
 from tessera.data.csv_names import csv_names
-from tessera.data.manifest import read_manifest
+from tessera.data.manifest import TEST, TRAIN, read_manifest
 from tessera.data.template import build_template
 from tessera.decide.evidence import test_rows
 from tessera.deliver.dialects.build import build_dialect
@@ -23,6 +23,7 @@ from tessera.labels import read_csv
 from tessera.learn.augmentations.build import build_augmentation
 from tessera.learn.networks.build import build_network, parameters_of
 from tessera.learn.networks.trial import tried
+from tessera.learn.sampling import check_domains
 from tessera.params.data import Data
 from tessera.params.load import load_params
 from tessera.params.model import Model
@@ -33,16 +34,19 @@ def main() -> None:
     params = load_params()
     manifest = read_manifest(paths.CLEAN)
     task = build_task(params.data.task, params.data.classes)
-    channels = int(manifest.channels[manifest.subset == "train"].iloc[0])
+    training = manifest[manifest.subset == TRAIN]
+    channels = int(training.channels.iloc[0])
     rows, problems = [], []
     for name in params.train.models:  # those of train.full are among them
         model = params.models[name]
         with collected(problems, f"models.{name}: "):
             build_augmentation(model, channels, task)
         with collected(problems, f"models.{name}: "):
+            check_domains(model, training)
+        with collected(problems, f"models.{name}: "):
             rows.append((name, _parameters(model, channels, task.channels), model.size, model.slices, model.batch))
     if Path(params.data.source).is_dir():
-        problems += _submission(params.submit.dialect, params.data, manifest[manifest.subset == "test"])
+        problems += _submission(params.submit.dialect, params.data, manifest[manifest.subset == TEST])
     else:
         print(f"{params.data.source} is not here: sample submission and solution are not looked at")
     raise_problems("params.yaml cannot be trained, or its predictions not handed in", problems)
@@ -51,14 +55,10 @@ def main() -> None:
 
 
 def _parameters(model: Model, channels: int, classes: int) -> int:
-    """Those of its network, built and tried where it takes no memory, or on the CPU: with its local weights, or where its
-    encoder cannot be built elsewhere."""
+    """Those of its network, tried on the meta device; or on the CPU, with local weights or where the former cannot be."""
     if not model.weights_file:
-        try:
-            with torch.device("meta"):
-                return parameters_of(tried(build_network(model, channels, classes, pretrained=False), model, classes))
-        except InputError:
-            pass
+        with suppress(InputError), torch.device("meta"):
+            return parameters_of(tried(build_network(model, channels, classes, pretrained=False), model, classes))
     return parameters_of(tried(build_network(model, channels, classes, bool(model.weights_file)), model, classes))
 
 

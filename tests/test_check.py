@@ -57,6 +57,20 @@ def test_all_that_is_wrong_is_said_at_once_with_its_model(tmp_path: Path) -> Non
     assert re.search(r"models\.deep_psp: .*PSPNet .* a map of 48×48 px of a window of 96×96 px: encoder_depth", size)
 
 
+def test_what_train_would_refuse_offline_is_said(tmp_path: Path) -> None:
+    params = copy.deepcopy(SHIPPED)
+    params["data"]["domain"] = params["data"]["group"]
+    params["models"]["unet_2d"] |= {"domain_weights": {"typo": 2.0}, "encoder": "dpn68b", "weights": "imagenet"}
+    params["models"]["unet_25d"] |= {"weights": "noisy-student"}
+    with pytest.raises(InputError) as error:
+        checked(tmp_path, params)
+    title, domain, imagenet, file = str(error.value).splitlines()
+    assert "3 problem(s)" in title
+    assert re.search(r"models\.unet_2d: domain_weights names 'typo'; training images are of ", domain)
+    assert re.search(r"models\.unet_2d: there are no imagenet weights of encoder dpn68b: .* Give null", imagenet)
+    assert re.search(r"models\.unet_25d: weights noisy-student: no such file; give imagenet, .* tu-tf_", file)
+
+
 def test_what_cannot_be_built_without_memory_is_built_with_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -19,14 +19,19 @@ def with_kinds(patches: pd.DataFrame, manifest: pd.DataFrame, model: "Model") ->
 
     Raises InputError when the model weighs a domain that no image of the manifest has.
     """
-    domains = sorted(set(manifest.domain))
-    for name in model.domain_weights:
-        if name not in domains:
-            raise InputError(f"domain_weights names {name!r}; training images are of {', '.join(domains)}")
+    check_domains(model, manifest)
     columns = ["image_id", *KINDS]
     if WEIGHT not in patches and WEIGHT in manifest and (manifest[WEIGHT] != 1).any():
         columns.append(WEIGHT)
     return patches.merge(manifest[columns], on="image_id", how="left", validate="many_to_one")
+
+
+def check_domains(model: "Model", manifest: pd.DataFrame) -> None:
+    """Raises InputError when the model weighs a domain that no image of the manifest has."""
+    domains = sorted(set(manifest.domain))
+    for name in model.domain_weights:
+        if name not in domains:
+            raise InputError(f"domain_weights names {name!r}; training images are of {', '.join(domains)}")
 
 
 def draw_epoch(patches: pd.DataFrame, model: "Model", epoch: int) -> np.ndarray:
