@@ -17,6 +17,7 @@ SHA256 = "[0-9a-fA-F]{64}"
 DECIDED = {  # arguments of the smp class → the key that decides them
     "encoder_name": "encoder", "encoder_weights": "weights", "in_channels": "data.channels and slices",
     "classes": "data.classes", "aux_params": "auxiliary", "activation": "data.task",
+    "checkpoint_path": "weights",
 }  # fmt: skip
 _SHARE, _PAIR = TypeAdapter(Share), TypeAdapter(tuple[Share, Share])
 
