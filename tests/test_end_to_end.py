@@ -11,6 +11,7 @@ import torch
 from repository import SOURCE, TOY_SAMPLE, Repository, inside, run_stage, run_stages, toy_params
 
 from stages import audit
+from stages.finished import DONE
 from tessera import paths
 from tessera.data.sample import write_sample
 from tessera.errors import InputError
@@ -69,12 +70,25 @@ def test_the_report_needs_no_network(home):
     assert 'src="http' not in page and 'href="http' not in page
 
 
+def half_written():
+    """What is in scratch/ beside locks and what finished trainings left."""
+    files = [path for path in paths.SCRATCH.rglob("*") if path.is_file()]
+    return [path for path in files if path.suffix != ".lock" and path.parent.name != DONE]
+
+
+def forget_training(model, fold):
+    """Lets the same training begin again."""
+    for state in paths.SCRATCH.glob(f"train/{model}-{fold}-*"):
+        shutil.rmtree(state)
+
+
 def test_nothing_half_written_is_left(home):
-    assert {path.suffix for path in paths.SCRATCH.rglob("*") if path.is_file()} == {".lock"}
+    assert not half_written()
 
 
 def test_training_again_gives_the_same_bytes(home):
     before = paths.weights("deep", 0).read_bytes()
+    forget_training("deep", 0)
     run_stage("train", "deep", 0)
     assert paths.weights("deep", 0).read_bytes() == before
 
@@ -92,6 +106,7 @@ def test_a_killed_training_goes_on_after_its_last_epoch(home, monkeypatch, finis
             raise KeyboardInterrupt
 
     monkeypatch.setattr(Clock, "say", say)
+    forget_training("deep", 0)
     with pytest.raises(KeyboardInterrupt):
         run_stage("train", "deep", 0)
     run_stage("train", "deep", 0)
@@ -250,7 +265,7 @@ def test_bad_input_leaves_nothing_half_written(finished, tmp_path, monkeypatch, 
     with pytest.raises(InputError, match=broken.name):
         run_stage(stage)
     assert not [path for path in left if path.exists()]
-    assert {path.suffix for path in paths.SCRATCH.rglob("*") if path.is_file()} == {".lock"}
+    assert not half_written()
 
 
 def test_an_edit_of_code_that_changes_no_training_keeps_them(finished, tmp_path):

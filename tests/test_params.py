@@ -210,6 +210,7 @@ WRONG = [
     ({"models.unet_2d.size": 100}, ["models.unet_2d", "multiple of 32", "next is 128"]),
     ({"models.unet_2d.arguments": {"classes": 2}}, ["models.unet_2d", "arguments.classes is what data.classes decides"]),
     ({"models.unet_2d.arguments.encoder_weights": "imagenet"}, ["arguments.encoder_weights is what weights decides"]),
+    ({"models.unet_2d.arguments.checkpoint_path": "a.pt"}, ["arguments.checkpoint_path is what weights decides"]),
     ({"models.unet_2d.arguments.activation": "sigmoid"}, ["arguments.activation is what data.task decides", "leave it out"]),
     ({"models.unet_2d.freeze": 1}, ["models.unet_2d", "freeze 1 keeps pretrained weights", "weights is null"]),
     ({"models.unet_2d.freeze_norms": True}, ["models.unet_2d", "freeze_norms keeps batch statistics", "weights is null"]),

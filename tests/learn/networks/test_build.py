@@ -52,7 +52,7 @@ def test_logits_have_a_plane_a_class_at_the_windows_size(
         "tu-coatnet_0_rw_224", "tu-efficientnet_b0", "tu-resnet18",
     ],
 )  # fmt: skip
-@pytest.mark.parametrize("slices", [5, 9, 15])
+@pytest.mark.parametrize("slices", [5, 15])
 def test_every_family_of_encoders_takes_stacks(model: Build, encoder: str, slices: int) -> None:
     section = model(decoder="FPN", encoder=encoder, arguments={}, slices=slices, size=64)
     device = "cpu" if encoder == "mit_b0" else "meta"  # it asks for the numbers of what it builds
@@ -160,7 +160,6 @@ def test_what_params_say_wins(model: Build) -> None:
         ({"encoder": "tu-resnet35"}, ["Unet × encoder tu-resnet35 cannot be built: neither", "Unknown model"]),
         ({"arguments": {"decoder_chanels": [8]}}, ["it can be without its `arguments`: change those (TypeError", "decoder_chanels"]),
         ({"arguments": {"decoder_channels": [8, 8]}}, [f"Unet × encoder {RESNET} cannot be built: it can be without its `arg"]),
-        ({"arguments": {"checkpoint_path": "missing.pt"}}, ["without its `arguments`: change those (FileNotFoundError)"]),
         ({"decoder": "DPT", "encoder": "resnet18"}, ["DPT × encoder resnet18", "goes with decoder Unet, FPN, UPerNet, Segformer: ", "Only Timm"]),
         ({"decoder": "DPT", "encoder": "tu-vit_small_patch14_dinov2"}, ["patches of 14 px", "8, 16 or 32"]),
         ({"decoder": "Unet", "encoder": "tu-vit_small_patch16_224"}, ["this encoder goes with decoder DPT: take one of these, or another"]),

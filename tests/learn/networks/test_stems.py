@@ -19,7 +19,7 @@ Build = Callable[..., Model]
     "encoder",
     [
         "mit_b0", "efficientnet-b0", "mobileone_s0", "tu-test_efficientnet", "tu-test_convnext",
-        "tu-test_mambaout", "tu-eca_nfnet_l0", "tu-nf_resnet26",
+        "tu-nf_resnet26",
     ],
 )  # fmt: skip
 def test_a_stack_of_equal_slices_has_the_features_of_one_in_every_family(
@@ -33,7 +33,7 @@ def test_a_stack_of_equal_slices_has_the_features_of_one_in_every_family(
         tmp_path / "w.pt",
     )
     image, features = torch.randn(1, 3, 64, 64), []
-    for slices in (1, 5, 9):
+    for slices in (1, 5):
         section = model(decoder="FPN", encoder=encoder, arguments={}, weights=str(tmp_path / "w.pt"), slices=slices)
         features.append([])
         for channels in (3, 1):

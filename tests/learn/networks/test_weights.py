@@ -180,8 +180,7 @@ def test_a_checkpoint_of_our_own_is_refused_because_scores_would_leak(model: Bui
 
 
 @pytest.mark.parametrize("encoder", ["test_convnext.r160_in1k", "test_resnet.r160_in1k", "swin_s3_tiny_224"])
-@pytest.mark.parametrize("names", ["smp's", "timm's behind model."])
-@pytest.mark.parametrize("slices", [1, 5])
+@pytest.mark.parametrize(("names", "slices"), [("smp's", 1), ("timm's behind model.", 5)])
 def test_a_file_under_smps_names_fits_an_encoder_of_timm(
     model: Build, tmp_path: Path, encoder: str, names: str, slices: int
 ) -> None:
