@@ -18,7 +18,7 @@ Build = Callable[..., Model]
 @pytest.mark.parametrize(
     "encoder",
     [
-        "mit_b0", "efficientnet-b0", "mobileone_s0", "tu-test_efficientnet", "tu-test_convnext",
+        "mit_b0", "efficientnet-b0", "tu-test_efficientnet", "tu-test_convnext",
         "tu-nf_resnet26",
     ],
 )  # fmt: skip
