@@ -29,7 +29,8 @@ class Keeper:
 
     The training waits for a copy of its state in main memory; a thread writes that, and the next save is not due before.
     Copying takes under 1 % of the time: after a copy that took a second, the next comes 125 seconds later at the
-    soonest; but `MOST` seconds later always. At the end of an epoch, copying and writing together do, unless `seconds` have passed. The last epoch's save
+    soonest; but `MOST` seconds later always. At the end of an epoch, copying and writing together do, unless `seconds` have
+    passed. The last epoch's save
     is waited for. Inside `listening`, SIGTERM and SIGINT save at once and end the training; a second one ends it as it is.
 
     Of several ranks the first decides and writes. All save, or end, after the same step, though one alone was asked.
